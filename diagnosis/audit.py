@@ -1,0 +1,57 @@
+"""The access log: a hash chain that shows when a row was changed or taken out."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from diagnosis.models import AccessLog, Patient
+from diagnosis.permissions import UserRequest
+from pneumoweb.accounts.models import User
+
+START = "0" * 64
+TRIES = 20
+
+
+def record(request: UserRequest, action: str, patient: Patient, what: str) -> None:
+    """Append one row: the request's user did `action` to `what` of `patient`."""
+    append(request.user, action, patient, what, address=request.META.get("REMOTE_ADDR"))
+
+
+def append(user: User, action: str, patient: Patient, what: str, address: str | None) -> AccessLog:
+    """Append one row behind the newest. Another writer may take that place first; then the next one is tried."""
+    for attempt in range(TRIES):
+        newest = AccessLog.objects.order_by("-pk").values_list("digest", flat=True).first()
+        row = AccessLog(
+            user=user, action=action, patient=patient, what=what, at=timezone.now(), address=address or None,
+            previous=newest or START,
+        )  # fmt: skip
+        row.digest = digest(row)
+        try:
+            with transaction.atomic():
+                row.save(force_insert=True)
+        except IntegrityError:
+            if attempt == TRIES - 1:
+                raise
+        else:
+            return row
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def digest(row: AccessLog) -> str:
+    """Return the SHA-256 of the row's facts and of the row before it."""
+    at: datetime = row.at.astimezone(UTC)
+    facts = [row.previous, row.user_id, row.action, row.patient_id, row.what, at.isoformat(), row.address]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def broken_links() -> Iterator[AccessLog]:
+    """Yield each row whose hash is not that of its facts, or which does not follow the row before it."""
+    previous = START
+    for row in AccessLog.objects.order_by("pk").iterator():
+        if row.digest != digest(row) or row.previous != previous:
+            yield row
+        previous = row.digest

@@ -1,0 +1,171 @@
+"""Worker side: claim queued predictions, let the model read the films, store what it says.
+
+The database is the queue's truth. Celery's messages only wake a worker, so they may be lost, doubled or late.
+A claim and a finish are each one conditional UPDATE, so of several workers one wins and the others find nothing;
+no transaction stays open while the model works.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db.models import F
+from django.utils import timezone
+
+from diagnosis import registry
+from diagnosis.models import ModelVersion, Prediction
+from ml.images import ImageError, Radiograph, read_radiograph
+from ml.predict import Answer, Predictor, heatmap_png
+
+log = logging.getLogger(__name__)
+
+LOADED_AT_MOST = 2
+_loaded: dict[int, Predictor] = {}
+
+
+def predictor_for(version: ModelVersion) -> Predictor:
+    """Return the version's predictor, loaded once a process; a promotion needs no restart."""
+    if version.pk not in _loaded:
+        while len(_loaded) >= LOADED_AT_MOST:
+            _loaded.pop(next(iter(_loaded)))
+        _loaded[version.pk] = Predictor(
+            registry.local_artifact(version), runtime=settings.INFERENCE_RUNTIME, threads=settings.INFERENCE_THREADS
+        )
+    return _loaded[version.pk]
+
+
+def warm_up() -> None:
+    """Load the production model, if there is one. Called in a worker's child, never before the fork."""
+    version = registry.production()
+    if version:
+        predictor_for(version)
+
+
+def claim(limit: int | None = None) -> list[Prediction]:
+    """Lease up to `limit` of the longest-waiting predictions of one model version.
+
+    A prediction that was tried before is claimed alone: if its film brings the process down again,
+    no other film's attempts are spent with it.
+    """
+    queue = Prediction.objects.queued().order_by("queued_at", "pk").values_list("pk", "model_version_id", "attempts")
+    waiting = list(queue[: limit or settings.INFERENCE_BATCH])
+    if not waiting:
+        return []
+    _, version, attempts = waiting[0]
+    batch = [pk for pk, v, a in waiting if v == version and a == 0] if attempts == 0 else [waiting[0][0]]
+    token, now = uuid.uuid4(), timezone.now()
+    won = (
+        Prediction.objects.queued()
+        .filter(pk__in=batch)
+        .update(
+            state=Prediction.State.RUNNING,
+            lease_token=token,
+            lease_until=now + timedelta(seconds=settings.LEASE_SECONDS),
+            started_at=now,
+            attempts=F("attempts") + 1,
+        )
+    )
+    if not won:
+        return []
+    claimed = Prediction.objects.running().filter(lease_token=token).order_by("queued_at", "pk")
+    return list(claimed.select_related("film__patient", "film__study", "model_version"))
+
+
+def analyse(claimed: Sequence[Prediction]) -> None:
+    """Read the claimed films in one call of the model and finish each prediction."""
+    films: list[tuple[Prediction, Radiograph]] = []
+    for prediction in claimed:
+        try:
+            films.append((prediction, _read(prediction)))
+        except (OSError, ImageError) as error:
+            log.exception("film %s cannot be read from the storage", prediction.film_id)
+            _retry_or_fail(prediction, f"The stored film cannot be read ({type(error).__name__}).")
+    if not films:
+        return
+    predictor = predictor_for(films[0][0].model_version)
+    ages = [p.film.patient.age_on(p.film.study.taken_on) for p, _ in films]
+    answers = predictor.predict([film for _, film in films], ages)
+    for (prediction, _), answer in zip(films, answers, strict=True):
+        _store(prediction, answer)
+
+
+def work(seconds: float = 5.0) -> bool:
+    """Claim and analyse batches for about `seconds`; return whether films may still be waiting."""
+    stop = time.monotonic() + seconds
+    while batch := claim():
+        try:
+            analyse(batch)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the films must not stay leased
+            log.exception("a batch of %d films failed", len(batch))
+            for prediction in batch:
+                _retry_or_fail(prediction, f"The model could not read this film ({type(error).__name__}).")
+        if time.monotonic() > stop:
+            return True
+    return False
+
+
+def reconcile() -> dict[str, int]:
+    """Take back expired leases, fail what was tried too often, and say how many films wait.
+
+    This alone would answer every film in time, were all messages lost.
+    """
+    reclaimed = failed = 0
+    for prediction in Prediction.objects.expired():
+        if _retry_or_fail(prediction, "The worker stopped while it read this film."):
+            failed += 1
+        else:
+            reclaimed += 1
+    return {"reclaimed": reclaimed, "failed": failed, "waiting": Prediction.objects.queued().count()}
+
+
+def _read(prediction: Prediction) -> Radiograph:
+    with prediction.film.file.open("rb") as file:
+        return read_radiograph(file.read())
+
+
+def _store(prediction: Prediction, answer: Answer) -> None:
+    common = {"warnings": answer.warnings, "receipt": answer.receipt, "compute_ms": answer.milliseconds}
+    if answer.status != "accepted":
+        _finish(prediction, Prediction.State.REJECTED, reasons=answer.reasons, **common)
+        return
+    heatmap = ""
+    if answer.heatmap is not None:
+        name = f"heatmaps/{prediction.film.patient_id}/{prediction.pk}-{prediction.lease_token}.png"
+        heatmap = default_storage.save(name, ContentFile(heatmap_png(answer.heatmap)))
+    stored = _finish(
+        prediction,
+        Prediction.State.SUCCEEDED,
+        label=answer.label,
+        probability=answer.probability,
+        threshold=answer.threshold,
+        heatmap=heatmap,
+        **common,
+    )
+    if heatmap and not stored:
+        default_storage.delete(heatmap)
+
+
+def _finish(prediction: Prediction, state: str, **fields: object) -> bool:
+    """Write a final state if this worker still holds the lease; else another one has answered."""
+    held = Prediction.objects.running().filter(pk=prediction.pk, lease_token=prediction.lease_token)
+    return bool(
+        held.update(state=state, lease_token=None, lease_until=None, finished_at=timezone.now(), **fields)
+    )
+
+
+def _retry_or_fail(prediction: Prediction, why: str) -> bool:
+    """Put the prediction back into the queue, or fail it after the last attempt; return whether it failed."""
+    if prediction.attempts >= settings.MAX_ATTEMPTS:
+        return _finish(
+            prediction,
+            Prediction.State.FAILED,
+            failure=f"{why} It was tried {prediction.attempts} times. The film is kept; ask your administrator.",
+        )
+    held = Prediction.objects.running().filter(pk=prediction.pk, lease_token=prediction.lease_token)
+    held.update(state=Prediction.State.QUEUED, lease_token=None, lease_until=None, started_at=None)
+    return False

@@ -1,0 +1,97 @@
+"""Roles and the only gates: what lies outside the clinic is 404, a right that is missing inside it is 403."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import get_object_or_404
+
+from diagnosis.models import Film, Patient, Prediction
+from pneumoweb.accounts.models import Role, User
+
+P = ParamSpec("P")
+
+
+class UserRequest(HttpRequest):
+    """A request behind LoginRequiredMiddleware: its user is a real one."""
+
+    user: User
+
+
+View = Callable[Concatenate[UserRequest, P], HttpResponseBase]
+
+
+def roles_of(user: User) -> set[str]:
+    """Return the roles a user acts in: each role includes those below it."""
+    # Looked up once a request; the answer lives on the user object of that request.
+    if not hasattr(user, "_roles"):
+        groups = set(user.groups.values_list("name", flat=True)) if user.is_authenticated else set()
+        roles: set[str] = set()
+        if user.is_superuser:
+            roles.add("administrator")
+        if user.is_superuser or user.is_staff:
+            roles.add("staff")
+        if roles or Role.REVIEWER in groups:
+            roles.add(Role.REVIEWER.value)
+        if roles or Role.CLINICIAN in groups:
+            roles.add(Role.CLINICIAN.value)
+        user._roles = roles  # type: ignore[attr-defined]
+    found: set[str] = user._roles  # type: ignore[attr-defined]
+    return found
+
+
+def require(role: str) -> Callable[[View[P]], View[P]]:
+    """Let a view answer only users who act in `role`; others get 403."""
+
+    def decorate(view: View[P]) -> View[P]:
+        @wraps(view)
+        def guarded(request: UserRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            if role not in roles_of(request.user):
+                raise PermissionDenied
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+clinician_required: Callable[[Any], Any] = require(Role.CLINICIAN)
+reviewer_required: Callable[[Any], Any] = require(Role.REVIEWER)
+staff_required: Callable[[Any], Any] = require("staff")
+
+
+def visible_patients(user: User) -> QuerySet[Patient]:
+    """Return the patients of the user's clinic; of every clinic for an administrator."""
+    if user.is_superuser:
+        return Patient.objects.all()
+    if user.clinic_id is None:
+        return Patient.objects.none()
+    return Patient.objects.filter(clinic=user.clinic_id)
+
+
+def get_patient_for(user: User, pk: int) -> Patient:
+    """Return the patient or raise Http404."""
+    return get_object_or_404(visible_patients(user).select_related("clinic"), pk=pk)
+
+
+def visible_films(user: User) -> QuerySet[Film]:
+    """Return the films of the patients the user may see."""
+    if user.is_superuser:
+        return Film.objects.all()
+    if user.clinic_id is None:
+        return Film.objects.none()
+    return Film.objects.filter(patient__clinic=user.clinic_id)
+
+
+def get_film_for(user: User, pk: int) -> Film:
+    """Return the film with its study and patient, or raise Http404."""
+    return get_object_or_404(visible_films(user).select_related("study", "patient__clinic", "uploaded_by"), pk=pk)
+
+
+def get_prediction_for(user: User, pk: int) -> Prediction:
+    """Return the prediction with its film and patient, or raise Http404."""
+    predictions = Prediction.objects.select_related("film__patient", "film__study", "model_version")
+    return get_object_or_404(predictions.filter(film__in=visible_films(user)), pk=pk)
