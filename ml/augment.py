@@ -1,0 +1,113 @@
+"""Random changes that make training blind to where a film came from.
+
+Normal and ill films of a collection come from different machines: one kind is sharper, has more black border or more
+contrast. Every change here touches such a trace and leaves the lungs readable. Films are float32 (H, W) in 0..1.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+Film = NDArray[np.float32]
+
+
+def augment(film: Film, generator: np.random.Generator) -> Film:
+    """One random variant of `film`, of the same shape. The same generator state gives the same variant."""
+    film = _move(film, generator)
+    film = _expose(film, generator)
+    chance = generator.random(6)
+    if chance[0] < 0.3:
+        film = _flatten_background(film, generator)
+    if chance[1] < 0.4:
+        film = ndimage.gaussian_filter(film, generator.uniform(0.4, 1.8))
+    if chance[2] < 0.35:
+        film = _sharpen(film, generator)
+    if chance[3] < 0.3:
+        film = _letter(film, generator)
+    if chance[4] < 0.35:
+        film = _border(film, generator)
+    if chance[5] < 0.3:
+        film = _compress(film, generator)
+    noise = generator.standard_normal(film.shape, dtype=np.float32)
+    film = film + noise * np.float32(generator.uniform(0.0, 0.04))
+    return np.clip(film, 0.0, 1.0).astype(np.float32)
+
+
+def _move(film: Film, generator: np.random.Generator) -> Film:
+    """Mirror, rotate up to 8 degrees, crop, stretch and shift, in one resampling."""
+    side = film.shape[0]
+    angle = math.radians(generator.uniform(-8.0, 8.0))
+    scale_y, scale_x = np.exp(generator.uniform(-0.18, 0.12, 2))
+    shift_y, shift_x = generator.uniform(-0.07, 0.07, 2) * side
+    if generator.random() < 0.5:
+        scale_x = -scale_x
+    a, b = math.cos(angle) * scale_x, math.sin(angle) * scale_y
+    c, d = -math.sin(angle) * scale_x, math.cos(angle) * scale_y
+    middle = (side - 1) / 2
+    matrix = (a, b, middle - a * middle - b * middle + shift_x, c, d, middle - c * middle - d * middle + shift_y)
+    fill = 0.0 if generator.random() < 0.6 else float(generator.uniform(0.0, 0.35))
+    moved = Image.fromarray(film).transform(
+        (side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=fill
+    )
+    return np.asarray(moved, dtype=np.float32)
+
+
+def _expose(film: Film, generator: np.random.Generator) -> Film:
+    """Another exposure and film curve: window, gamma, and an S-shaped or flat mid-range."""
+    low, high = generator.uniform(0.0, 0.12), generator.uniform(0.85, 1.1)
+    film = np.clip((film - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
+    film = film ** np.float32(math.exp(generator.uniform(-0.55, 0.55)))
+    bend = np.float32(generator.uniform(-0.5, 0.5))
+    return (film + bend * film * (1 - film) * (2 * film - 1)).astype(np.float32)
+
+
+def _flatten_background(film: Film, generator: np.random.Generator) -> Film:
+    """What the processing of some machines does: take away part of the slow changes, keep the detail."""
+    slow = ndimage.uniform_filter(film, int(generator.integers(25, 61)), mode="nearest")
+    share = np.float32(generator.uniform(-0.3, 0.6))
+    return np.clip(film - share * (slow - slow.mean()), 0.0, 1.0)
+
+
+def _sharpen(film: Film, generator: np.random.Generator) -> Film:
+    soft = ndimage.gaussian_filter(film, generator.uniform(0.6, 2.5))
+    return np.clip(film + np.float32(generator.uniform(0.3, 2.0)) * (film - soft), 0.0, 1.0)
+
+
+def _border(film: Film, generator: np.random.Generator) -> Film:
+    """Black bars beside, above or below, as collimation and square padding leave them."""
+    film = film.copy()
+    side = film.shape[0]
+    top, bottom, left, right = (generator.uniform(0.0, 0.12, 4) * (generator.random(4) < 0.6) * side).astype(int)
+    film[:top], film[side - bottom :] = 0.0, 0.0
+    film[:, :left], film[:, side - right :] = 0.0, 0.0
+    return film
+
+
+def _letter(film: Film, generator: np.random.Generator) -> Film:
+    """A bright side marker or lettering near an edge: bars as thick as the strokes of a letter."""
+    film = film.copy()
+    side = film.shape[0]
+    height, width = generator.integers(max(3, side // 32), side // 8, 2)
+    y = int(generator.uniform(0.02, 0.25) * side)
+    x = int(generator.uniform(0.02, 0.2) * side)
+    if generator.random() < 0.5:
+        x = side - x - int(width)
+    if generator.random() < 0.3:
+        y = side - y - int(height)
+    strokes = np.repeat(np.repeat(generator.random((4, 4)) < 0.6, height // 4 + 1, 0), width // 4 + 1, 1)
+    strokes = strokes[:height, :width]
+    film[y : y + height, x : x + width][strokes] = np.float32(generator.uniform(0.8, 1.0))
+    return film
+
+
+def _compress(film: Film, generator: np.random.Generator) -> Film:
+    buffer = io.BytesIO()
+    eight = Image.fromarray((film * 255).astype(np.uint8))
+    eight.save(buffer, format="JPEG", quality=int(generator.integers(20, 80)))
+    return np.asarray(Image.open(buffer), dtype=np.float32) / np.float32(255)

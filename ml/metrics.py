@@ -1,0 +1,184 @@
+"""How good answers are: discrimination, calibration, and 95 % intervals that know films of a patient are alike.
+
+`targets` are 0 (normal) or 1 (pneumonia), `probabilities` those of pneumonia; both (n,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+
+Array = NDArray[np.float64]
+Interval = tuple[float, float]
+RESAMPLES = 1000
+INTERVALS = (
+    f"95 % intervals: percentiles of {RESAMPLES} bootstrap resamples of patients, seeded; "
+    "where every resample gives the same rate, Wilson's interval."
+)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Figures of one set of films at one threshold. `confusion` is [[tn, fp], [fn, tp]]."""
+
+    n: int
+    auc: float
+    auc_ci: Interval
+    accuracy: float
+    accuracy_ci: Interval
+    sensitivity: float
+    sensitivity_ci: Interval
+    specificity: float
+    specificity_ci: Interval
+    brier: float
+    ece: float
+    confusion: list[list[int]]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def measure(
+    targets: ArrayLike, probabilities: ArrayLike, threshold: float, patients: Sequence[str], seed: int = 1
+) -> Metrics:
+    """All figures. Raises ValueError where a class is missing: no AUC or rate can be given then."""
+    truth, scores = _checked(targets, probabilities)
+    resamples = _resamples(patients, truth, seed)
+    positive = scores >= threshold
+
+    def auc_of(rows: NDArray[np.intp]) -> float:
+        return auc(truth[rows], scores[rows])
+
+    right = positive == (truth == 1)
+    ill, well = truth == 1, truth == 0
+    tp, tn = int((positive & ill).sum()), int((~positive & well).sum())
+    fn, fp = int(ill.sum()) - tp, int(well.sum()) - tn
+    return Metrics(
+        n=len(truth),
+        auc=auc(truth, scores),
+        auc_ci=_percentiles(resamples, auc_of),
+        accuracy=float(right.mean()),
+        accuracy_ci=_rate_interval(resamples, right, np.ones_like(ill)),
+        sensitivity=tp / (tp + fn),
+        sensitivity_ci=_rate_interval(resamples, right, ill),
+        specificity=tn / (tn + fp),
+        specificity_ci=_rate_interval(resamples, right, well),
+        brier=float(np.mean((scores - truth) ** 2)),
+        ece=expected_calibration_error(truth, scores),
+        confusion=[[tn, fp], [fn, tp]],
+    )
+
+
+def auc(targets: ArrayLike, scores: ArrayLike) -> float:
+    """Area under the ROC curve as the Mann-Whitney statistic: a tie counts half."""
+    truth, values = _checked(targets, scores)
+    ill = truth == 1
+    positives, negatives = int(ill.sum()), int((~ill).sum())
+    ranks = rankdata(values)[ill].sum()
+    return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def auc_interval(targets: ArrayLike, scores: ArrayLike, patients: Sequence[str], seed: int = 1) -> Interval:
+    truth, values = _checked(targets, scores)
+    return _percentiles(_resamples(patients, truth, seed), lambda rows: auc(truth[rows], values[rows]))
+
+
+def roc(targets: ArrayLike, scores: ArrayLike, points: int = 200) -> list[list[float]]:
+    """[false positive rate, true positive rate] from (0, 0) to (1, 1), thinned to at most `points`."""
+    truth, values = _checked(targets, scores)
+    order = np.argsort(-values, kind="stable")
+    ends = np.append(np.nonzero(np.diff(values[order]))[0], len(values) - 1)
+    ill = truth[order] == 1
+    true_rate = np.append(0.0, np.cumsum(ill)[ends] / ill.sum())
+    false_rate = np.append(0.0, np.cumsum(~ill)[ends] / (~ill).sum())
+    chosen = np.unique(np.linspace(0, len(true_rate) - 1, min(points, len(true_rate))).round().astype(int))
+    return [[round(float(false_rate[i]), 5), round(float(true_rate[i]), 5)] for i in chosen]
+
+
+def reliability(targets: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> list[dict[str, float]]:
+    """Mean probability, share that was ill and number of films, for each of equal-width bins that has any."""
+    truth, scores = np.asarray(targets, float), np.asarray(probabilities, float)
+    place = np.minimum((scores * bins).astype(int), bins - 1)
+    return [
+        {
+            "mean_probability": round(float(scores[place == k].mean()), 5),
+            "observed": round(float(truth[place == k].mean()), 5),
+            "n": int((place == k).sum()),
+        }
+        for k in range(bins)
+        if (place == k).any()
+    ]
+
+
+def expected_calibration_error(targets: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> float:
+    """ECE over equal-width bins (Guo et al., ICML 2017), of the probability of pneumonia."""
+    rows = reliability(targets, probabilities, bins)
+    total = sum(row["n"] for row in rows)
+    return float(sum(row["n"] * abs(row["mean_probability"] - row["observed"]) for row in rows) / total)
+
+
+def wilson(successes: int, n: int) -> Interval:
+    """Wilson's score interval of a rate, 95 %. Raises ValueError for no trials."""
+    if n == 0:
+        raise ValueError("A rate of nothing has no interval.")
+    z = 1.959964
+    rate = successes / n
+    middle = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * np.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def fit_temperature(targets: ArrayLike, logits: ArrayLike, weights: ArrayLike) -> float:
+    """The T that gives sigmoid(logit / T) the lowest weighted log loss (Guo et al., ICML 2017), 0.05 to 20."""
+    truth, values, share = (np.asarray(a, float) for a in (targets, logits, weights))
+    candidates = np.exp(np.linspace(np.log(0.05), np.log(20.0), 1201))
+    signed = np.where(truth == 1, -values, values)
+    losses = [np.average(np.logaddexp(0, signed / t), weights=share) for t in candidates]
+    return float(candidates[int(np.argmin(losses))])
+
+
+def sigmoid(logits: ArrayLike) -> Array:
+    values = np.asarray(logits, dtype=np.float64)
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)))
+
+
+def _checked(targets: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
+    truth, values = np.asarray(targets, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    if truth.shape != values.shape or truth.ndim != 1:
+        raise ValueError("Targets and scores must be two lists of one length.")
+    if not ((truth == 0).any() and (truth == 1).any()):
+        raise ValueError("Both normal and pneumonia films are needed to measure.")
+    return truth, values
+
+
+def _resamples(patients: Sequence[str], truth: Array, seed: int) -> list[NDArray[np.intp]]:
+    """Rows of the films of patients drawn with replacement; draws that miss a class are drawn again."""
+    _, place = np.unique(np.asarray(patients), return_inverse=True)
+    order = np.argsort(place, kind="stable")
+    films = np.split(order, np.cumsum(np.bincount(place))[:-1])
+    generator = np.random.default_rng(seed)
+    drawn: list[NDArray[np.intp]] = []
+    for _ in range(20 * RESAMPLES):
+        rows = np.concatenate([films[i] for i in generator.integers(0, len(films), len(films))])
+        if 0 < truth[rows].sum() < len(rows):
+            drawn.append(rows)
+        if len(drawn) == RESAMPLES:
+            return drawn
+    raise ValueError("Too few patients to give an interval.")
+
+
+def _percentiles(resamples: list[NDArray[np.intp]], figure: Callable[[NDArray[np.intp]], float]) -> Interval:
+    low, high = np.percentile([figure(rows) for rows in resamples], [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _rate_interval(resamples: list[NDArray[np.intp]], hits: NDArray[np.bool_], among: NDArray[np.bool_]) -> Interval:
+    low, high = _percentiles(resamples, lambda rows: float(hits[rows][among[rows]].mean()))
+    if low == high:
+        return wilson(int(hits[among].sum()), int(among.sum()))
+    return low, high
