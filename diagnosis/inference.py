@@ -9,6 +9,7 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from django.conf import settings
@@ -125,7 +126,7 @@ def reconcile() -> dict[str, int]:
 
 def _read(prediction: Prediction) -> Radiograph:
     with prediction.film.file.open("rb") as file:
-        return read_radiograph(file.read())
+        return replace(read_radiograph(file.read()), colourfulness=prediction.film.colourfulness)
 
 
 def _store(prediction: Prediction, answer: Answer) -> None:

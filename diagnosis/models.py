@@ -101,6 +101,8 @@ class Film(models.Model):
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
     bits = models.PositiveSmallIntegerField("significant bits of the source")
+    # Colour is gone from the stored picture, but the gate must still know of it: photographs have colour.
+    colourfulness = models.FloatField("mean spread of the source's colour channels, 0 to 1", default=0)
     notes = models.JSONField("what was changed on arrival", default=list, blank=True)
     uploaded_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)

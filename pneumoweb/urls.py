@@ -3,6 +3,7 @@
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from pneumoweb.accounts import views as accounts
 from pneumoweb.health import healthz
@@ -14,7 +15,9 @@ admin.site.site_header = admin.site.site_title = "PneumoWeb administration"
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("accounts/profile/", accounts.profile, name="profile"),
-    path("accounts/", include("allauth.urls")),
+    # The address is the log-in name and the administrator's to change, so allauth's page for it is not offered.
+    path("accounts/email/", RedirectView.as_view(pattern_name="profile"), name="account_email"),
+    path("accounts/", include("allauth.account.urls")),
     path("admin/", admin.site.urls),
     path("", include("diagnosis.urls")),
 ]

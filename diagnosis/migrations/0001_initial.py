@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ('accounts', '0002_roles'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -60,6 +60,7 @@ class Migration(migrations.Migration):
                 ('width', models.PositiveIntegerField()),
                 ('height', models.PositiveIntegerField()),
                 ('bits', models.PositiveSmallIntegerField(verbose_name='significant bits of the source')),
+                ('colourfulness', models.FloatField(default=0, verbose_name="mean spread of the source's colour channels, 0 to 1")),
                 ('notes', models.JSONField(blank=True, default=list, verbose_name='what was changed on arrival')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('uploaded_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),

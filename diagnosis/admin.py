@@ -1,0 +1,75 @@
+"""The Django admin shows the records; writing goes through the services, so nothing here can be changed."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from diagnosis.models import AccessLog, Film, ModelVersion, Patient, Prediction, Review, StageChange, Study
+
+
+class Records(admin.ModelAdmin):
+    """Read-only."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Patient)
+class PatientRecords(Records):
+    list_display = ["mrn", "name", "birth_date", "sex", "clinic"]
+    list_filter = ["clinic"]
+    search_fields = ["mrn", "name"]
+
+
+@admin.register(Study)
+class StudyRecords(Records):
+    list_display = ["pk", "patient", "taken_on", "view", "uploaded_by"]
+    list_select_related = ["patient", "uploaded_by"]
+
+
+@admin.register(Film)
+class FilmRecords(Records):
+    list_display = ["pk", "patient", "name", "source_format", "width", "height", "bits", "created_at"]
+    list_select_related = ["patient"]
+    # The stored picture leaves only through the view that checks and logs.
+    exclude = ["file", "thumbnail"]
+
+
+@admin.register(Prediction)
+class PredictionRecords(Records):
+    list_display = ["pk", "film", "model_version", "state", "label", "probability", "attempts", "finished_at"]
+    list_filter = ["state", "label", "model_version"]
+    list_select_related = ["film", "model_version"]
+    exclude = ["heatmap"]
+
+
+@admin.register(Review)
+class ReviewRecords(Records):
+    list_display = ["pk", "prediction", "reviewer", "verdict", "at"]
+    list_select_related = ["prediction", "reviewer"]
+
+
+@admin.register(ModelVersion)
+class ModelVersionRecords(Records):
+    list_display = ["name", "stage", "artifact_hash", "created_at"]
+
+
+@admin.register(StageChange)
+class StageChangeRecords(Records):
+    list_display = ["version", "stage", "by", "reason", "at"]
+    list_select_related = ["version", "by"]
+
+
+@admin.register(AccessLog)
+class AccessLogRecords(Records):
+    list_display = ["at", "user", "action", "patient", "what", "address"]
+    list_select_related = ["user", "patient"]
+    list_filter = ["action"]
+    search_fields = ["user__email", "patient__mrn"]

@@ -1,0 +1,158 @@
+"""Something to look at on the first run: invented people and synthetic films, taken in and read like any other."""
+
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from uuid import UUID, uuid5
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core.files.base import ContentFile
+from django.utils import timezone
+
+from diagnosis import intake
+from diagnosis.models import Film, Patient
+from pneumoweb.accounts.models import Clinic, Role, User
+from pneumoweb.firstrun import write_secret
+
+SAMPLES = settings.BASE_DIR / "ml" / "samples"
+NOTE = "Demo: synthetic film of an invented patient"
+# Makes each demo upload's key from what it is, so that a second run finds the same studies again.
+UPLOADS = UUID("6f0e5f1e-6d0a-4f4e-9a3c-6d1f1f0b5a11")
+
+NORTH, SOUTH = "Demo clinic North", "Demo clinic South"
+
+
+@dataclass(frozen=True)
+class Person:
+    """A demo user; the password is the installation's own."""
+
+    email: str
+    first_name: str
+    last_name: str
+    role: str
+    clinic: str
+    group: Role | None = None
+    staff: bool = False
+    administrator: bool = False
+
+
+@dataclass(frozen=True)
+class Account:
+    """What one needs to log in as a demo user."""
+
+    email: str
+    password: str
+    role: str
+
+
+@dataclass(frozen=True)
+class Invented:
+    """A demo patient: `age` in days at the newest study, `days_ago` of each study with its number of films."""
+
+    mrn: str
+    name: str
+    sex: str
+    age: int
+    studies: tuple[tuple[int, int], ...]
+    clinic: str = NORTH
+
+
+PEOPLE = (
+    Person("clinician@demo.example", "Cleo", "Marsh", "clinician", NORTH, group=Role.CLINICIAN),
+    Person("reviewer@demo.example", "Rowan", "Ellery", "reviewer", NORTH, group=Role.REVIEWER),
+    Person("staff@demo.example", "Sorrel", "Tate", "staff", NORTH, staff=True),
+    Person("admin@demo.example", "Ash", "Linden", "administrator", NORTH, staff=True, administrator=True),
+    Person("clinician.south@demo.example", "Sage", "Waters", "clinician of the other clinic", SOUTH, Role.CLINICIAN),
+)
+
+PATIENTS = (
+    Invented("DEMO-0001", "Juniper Vale (demo)", "F", 1150, ((41, 1), (12, 1), (1, 1))),
+    Invented("DEMO-0002", "Basil Thorne (demo)", "M", 560, ((9, 1), (2, 1))),
+    Invented("DEMO-0003", "Clover Finch (demo)", "F", 1490, ((1, 1),)),
+    Invented("DEMO-0004", "Alder Rook (demo)", "M", 790, ((5, 1),)),
+    Invented("DEMO-0005", "Hazel Brook (demo)", "F", 1790, ((203, 1), (0, 1))),
+    Invented("DEMO-0006", "Fennel Moss (demo)", "M", 430, ((0, 1),)),
+    Invented("DEMO-0007", "Iris Heath (demo)", "F", 980, ((3, 1),), SOUTH),
+    Invented("DEMO-0008", "Linus Fell (demo)", "M", 1310, ((16, 1),), SOUTH),
+)
+
+
+def create() -> list[Account]:
+    """Make clinics, users, patients and films that are not there yet; return every demo account."""
+    accounts = create_accounts()
+    create_films()
+    return accounts
+
+
+def create_accounts() -> list[Account]:
+    """Make the demo users. Passwords are made once an installation and kept in its data folder, mode 600."""
+    file = settings.DATA_DIR / "demo_accounts.json"
+    fresh = not file.is_file()
+    write_secret(file, json.dumps({person.email: new_password() for person in PEOPLE}, indent=1) + "\n")
+    passwords: dict[str, str] = json.loads(file.read_text())
+    for person in PEOPLE:
+        user = User.objects.filter(email=person.email).first()
+        if user is None:
+            _create_user(person, passwords[person.email])
+        elif fresh:
+            # The file with the old passwords is gone; nobody could log in with those printed now.
+            user.set_password(passwords[person.email])
+            user.save(update_fields=["password"])
+    return [Account(person.email, passwords[person.email], person.role) for person in PEOPLE]
+
+
+def new_password() -> str:
+    """Return 12 letters and digits that cannot be misread, in three groups: about 58 bits."""
+    alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
+    return "-".join("".join(secrets.choice(alphabet) for _ in range(4)) for _ in range(3))
+
+
+def create_films(today: date | None = None) -> list[Film]:
+    """Hand each invented patient's synthetic films to the ordinary intake, which queues them for the worker."""
+    today = today or timezone.localdate()
+    samples = sorted(SAMPLES.glob("*.png"))
+    films: list[Film] = []
+    number = 0
+    for invented in PATIENTS:
+        clinic = Clinic.objects.get(name=invented.clinic)
+        uploader = User.objects.filter(clinic=clinic, email__startswith="clinician").earliest("pk")
+        patient, created = Patient.objects.get_or_create(
+            clinic=clinic,
+            mrn=invented.mrn,
+            defaults={
+                "name": invented.name,
+                "sex": invented.sex,
+                "birth_date": today - timedelta(days=invented.age),
+                "created_by": uploader,
+            },
+        )
+        for days_ago, count in invented.studies:
+            for _ in range(count):
+                sample, number = samples[number % len(samples)] if samples else None, number + 1
+                if sample and created:
+                    films.append(_receive(uploader, patient, sample, today - timedelta(days=days_ago)))
+    return films
+
+
+def _receive(user: User, patient: Patient, sample: Path, taken_on: date) -> Film:
+    upload = ContentFile(sample.read_bytes(), name=sample.name)
+    key = uuid5(UPLOADS, f"{patient.mrn} {taken_on}")
+    return intake.receive(user, patient, upload, taken_on=taken_on, view="PA", note=NOTE, upload_key=key).film
+
+
+def _create_user(person: Person, password: str) -> None:
+    clinic, _ = Clinic.objects.get_or_create(name=person.clinic)
+    user = User.objects.create_user(
+        person.email,
+        password,
+        first_name=person.first_name,
+        last_name=person.last_name,
+        clinic=clinic,
+        is_staff=person.staff,
+        is_superuser=person.administrator,
+    )
+    if person.group:
+        user.groups.add(Group.objects.get(name=person.group))

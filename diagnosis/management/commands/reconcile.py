@@ -1,0 +1,47 @@
+"""`manage.py reconcile`: make good what lost messages and dead workers left undone."""
+
+import logging
+import time
+from typing import Any
+
+from django.core.management import BaseCommand, CommandParser
+from django.db import DatabaseError, close_old_connections
+
+from diagnosis import housekeeping, inference, tasks
+
+log = logging.getLogger(__name__)
+
+SWEEP_EVERY = 6 * 3600.0
+
+
+class Command(BaseCommand):
+    help = "Take back films of workers that died, wake a worker for films that wait, remove files nobody names."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--every", type=float, metavar="SECONDS", help="repeat for ever, this often")
+
+    def handle(self, *, every: float | None, **options: Any) -> None:
+        if every is None:
+            tally = once()
+            removed = housekeeping.remove_orphans()
+            self.stdout.write(", ".join(f"{name} {n}" for name, n in {**tally, "files removed": removed}.items()))
+            return
+        next_sweep = time.monotonic() + 60
+        while True:
+            close_old_connections()
+            try:
+                once()
+                if time.monotonic() >= next_sweep:
+                    next_sweep = time.monotonic() + SWEEP_EVERY
+                    housekeeping.remove_orphans()
+            except (DatabaseError, OSError):
+                log.exception("this round failed; the next one follows in %g seconds", every)
+            time.sleep(every)
+
+
+def once() -> dict[str, int]:
+    """Reconcile, and wake a worker for films that have waited longer than a message takes."""
+    tally = inference.reconcile()
+    if tally["waiting"]:
+        tasks.wake()
+    return tally

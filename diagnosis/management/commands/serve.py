@@ -1,0 +1,151 @@
+"""`manage.py serve`: everything that a site on one machine needs, in one process tree."""
+
+import fcntl
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError, CommandParser, call_command
+
+from diagnosis import demo, registry
+from ml import artifact
+from pneumoweb import serve
+from pneumoweb.broker import BrokerUnavailable
+
+
+class Command(BaseCommand):
+    help = "Prepare the database and start broker, worker and web server; Ctrl-C stops them all."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default=settings.HOST, help="address to listen on (or HOST)")
+        parser.add_argument("--port", type=int, default=settings.PORT, help="port to listen on (or PORT)")
+
+    def handle(self, *, host: str, port: int, **options: Any) -> None:
+        hosts = allowed_hosts(host)
+        site = serve.Site(
+            base=settings.BASE_DIR,
+            data=settings.DATA_DIR,
+            host=host,
+            port=port,
+            workers=settings.WORKERS,
+            broker=settings.EMBEDDED_BROKER,
+            environment={"DATA_DIR": str(settings.DATA_DIR), "ALLOWED_HOSTS": ",".join(hosts), **QUIET},
+        )
+        try:
+            with only_one(site.data):
+                self.run(site, hosts)
+        except (serve.CannotServe, BrokerUnavailable) as error:
+            raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    def run(self, site: serve.Site, hosts: list[str]) -> None:
+        serve.end_predecessor(site)
+        serve.refuse_busy_port(site)
+        self.stdout.write("Preparing the database and the pages …")
+        log_to_file(site.logs)
+        prepare()
+        accounts = demo.create() if settings.DEMO else []
+        supervisor = serve.Supervisor(site)
+        serve.stop_on_signals(supervisor)
+        if supervisor.wait_until_serving(probe_host(hosts)):
+            self.announce(site, hosts, accounts)
+        status = supervisor.wait()
+        if status:
+            raise serve.CannotServe(f"The supervisor ended unasked (status {status}); its log is in {site.logs}.")
+        self.stdout.write("Stopped.")
+
+    def announce(self, site: serve.Site, hosts: list[str], accounts: list[demo.Account]) -> None:
+        lines = ["", f"PneumoWeb serves at {site.address}"]
+        if host_is_open(site.host):
+            lines.append(f"  other machines reach it under: {', '.join(hosts)} (set ALLOWED_HOSTS to change this)")
+        if accounts:
+            width = max(len(account.email) for account in accounts)
+            lines += ["", "Demo accounts (invented people, no real patient):"]
+            lines += [f"  {a.email:{width}}  {a.password}  {a.role}" for a in accounts]
+        lines += ["", f"Data: {site.data}", f"Logs: {site.logs}", "Press Ctrl-C to stop."]
+        self.stdout.write("\n".join(lines))
+        self.stdout.flush()
+
+
+# TensorFlow greets every process that imports it with several lines; they help nobody here.
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"}
+
+
+def prepare() -> None:
+    """Bring database, cache table, static files and the shipped model up to date; safe to repeat."""
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("createcachetable", verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
+    shipped = registry.import_artifact(artifact.SHIPPED, reason="Shipped with PneumoWeb")
+    if not registry.production():
+        registry.promote(shipped, by=None, reason="The model shipped with PneumoWeb")
+
+
+def log_to_file(folder: Path) -> None:
+    """Send this process's log to the log folder: the terminal shows only what the reader needs."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    handler = logging.FileHandler(folder / "serve.log")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().handlers = [handler]
+
+
+def host_is_open(host: str) -> bool:
+    return host not in {"127.0.0.1", "localhost", "::1"}
+
+
+def allowed_hosts(host: str) -> list[str]:
+    """Return the names under which pages are answered: ALLOWED_HOSTS if set, else this machine's own."""
+    hosts = list(settings.ALLOWED_HOSTS)
+    if os.environ.get("ALLOWED_HOSTS") or not host_is_open(host):
+        return hosts
+    names = [socket.gethostname(), socket.getfqdn()]
+    if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - a comparison
+        names += _outward_address()
+    else:
+        names.append(f"[{host}]" if ":" in host else host)
+    return list(dict.fromkeys(hosts + names))
+
+
+def _outward_address() -> list[str]:
+    """Return the address under which the network knows this machine, if it is on one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Connecting a datagram socket sends nothing; 192.0.2.1 is reserved for documentation (RFC 5737).
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return []
+        return [str(probe.getsockname()[0])]
+
+
+def probe_host(hosts: list[str]) -> str:
+    """Return a Host header that the site answers."""
+    first = hosts[0].lstrip(".") if hosts else "localhost"
+    return "localhost" if first == "*" else first
+
+
+class only_one:  # noqa: N801 - reads as a phrase in a with statement
+    """Hold the data folder's lock; two sites over one folder would end each other's broker."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "serve.lock"
+        self.file: IO[str] | None = None
+
+    def __enter__(self) -> None:
+        self.file = self.path.open("w")
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise serve.CannotServe(
+                f"PneumoWeb already runs with the data folder {self.path.parent}. "
+                "Stop it first, or choose another folder: make run DATA_DIR=…"
+            ) from error
+
+    def __exit__(self, *_: object) -> None:
+        if self.file:
+            self.file.close()

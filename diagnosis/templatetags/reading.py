@@ -1,0 +1,73 @@
+"""How numbers and times are said on the pages."""
+
+from datetime import date
+
+from django import template
+from django.utils import timezone
+
+register = template.Library()
+
+
+@register.filter
+def percent(value: float | None, digits: int = 0) -> str:
+    """Say a probability in percent. Never 0 % or 100 %: no model is that sure."""
+    if value is None:
+        return "–"
+    smallest = 10.0**-digits
+    shown = value * 100
+    if shown < smallest:
+        return f"< {smallest:g} %"
+    if shown > 100 - smallest:
+        return f"> {100 - smallest:g} %"
+    return f"{shown:.{digits}f} %"
+
+
+@register.filter
+def interval(pair: list[float] | None) -> str:
+    """Say a 95 % interval of a rate in percent."""
+    return f"95 % CI {pair[0] * 100:.1f} to {pair[1] * 100:.1f} %" if pair else ""
+
+
+@register.filter
+def interval3(pair: list[float] | None) -> str:
+    """Say a 95 % interval of a figure between 0 and 1."""
+    return f"95 % CI {pair[0]:.3f} to {pair[1]:.3f}" if pair else ""
+
+
+@register.filter
+def rate(value: float | None) -> str:
+    """Say a measured rate in percent, to one digit."""
+    return "–" if value is None else f"{value * 100:.1f} %"
+
+
+@register.filter
+def seconds(value: float | None) -> str:
+    """Say a duration in words short enough for a table."""
+    if value is None:
+        return "–"
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 120:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min"
+
+
+@register.filter
+def age(birth_date: date | None, day: date) -> str:
+    """Say the age on a day as one does of children: in months below two years."""
+    if birth_date is None:
+        return "age not known"
+    months = (day.year - birth_date.year) * 12 + day.month - birth_date.month - (day.day < birth_date.day)
+    return f"{max(months, 0)} months" if months < 24 else f"{months // 12} years"
+
+
+@register.filter
+def times(value: float | None, factor: float) -> float:
+    """Scale a number, for drawings."""
+    return (value or 0.0) * factor
+
+
+@register.simple_tag
+def today() -> date:
+    """Return the day in the clinic's time zone."""
+    return timezone.localdate()

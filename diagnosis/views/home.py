@@ -1,0 +1,36 @@
+"""The first page after logging in: what is going on in the clinic."""
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from diagnosis.models import Prediction
+from diagnosis.permissions import UserRequest, roles_of, visible_films, visible_patients
+from diagnosis.queries import with_predictions
+from diagnosis.review import waiting_for_review
+
+RECENT = 12
+
+
+@require_safe
+def home(request: UserRequest) -> HttpResponse:
+    """Show the newest films, and the counts one would ask for."""
+    roles = roles_of(request.user)
+    if "clinician" not in roles:
+        # Logged in, but an administrator has given no role yet: say so instead of an empty page.
+        return render(request, "home_no_role.html", status=403)
+    mine = visible_films(request.user)
+    predictions = Prediction.objects.filter(film__in=mine)
+    return render(
+        request,
+        "home.html",
+        {
+            "films": with_predictions(mine.order_by("-pk"))[:RECENT],
+            "patients": visible_patients(request.user).count(),
+            "films_total": mine.count(),
+            "waiting": predictions.filter(state__in=["queued", "running"]).count(),
+            "to_review": waiting_for_review(request.user).count() if "reviewer" in roles else None,
+        },
+    )
+
+

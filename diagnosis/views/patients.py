@@ -1,0 +1,78 @@
+"""Patients: find, register, change, history."""
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Count, Max, Q
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from diagnosis import audit
+from diagnosis.forms import PatientForm
+from diagnosis.models import AccessLog
+from diagnosis.permissions import UserRequest, clinician_required, get_patient_for, visible_patients
+from diagnosis.queries import with_films
+
+PAGE = 25
+STUDIES_A_PAGE = 20
+
+
+@require_safe
+@clinician_required
+def patient_list(request: UserRequest) -> HttpResponse:
+    """Find patients by number or name; htmx gets the table alone."""
+    words = request.GET.get("q", "").split()
+    patients = visible_patients(request.user).select_related("clinic")
+    for word in words:
+        patients = patients.filter(Q(name__icontains=word) | Q(mrn__icontains=word))
+    counted = patients.annotate(
+        studies_count=Count("studies", distinct=True), last_study=Max("studies__taken_on")
+    ).order_by("name", "pk")
+    page = Paginator(counted, PAGE).get_page(request.GET.get("page"))
+    template = "patients/_table.html" if request.htmx and not request.htmx.boosted else "patients/list.html"  # type: ignore[attr-defined]
+    return render(request, template, {"page": page, "q": " ".join(words)})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@clinician_required
+def register(request: UserRequest) -> HttpResponse:
+    """Register a patient of the user's own clinic."""
+    if not request.user.is_superuser and request.user.clinic is None:
+        return render(request, "patients/no_clinic.html", status=403)
+    form = PatientForm(request.POST or None, user=request.user)
+    if request.method == "POST" and form.is_valid():
+        form.instance.created_by = request.user
+        patient = form.save()
+        audit.record(request, AccessLog.Action.CREATED, patient, "patient")
+        messages.success(request, f"{patient.name} is registered. Now add the first films.")
+        return redirect("upload", patient.pk)
+    status = 422 if form.is_bound else 200
+    return render(request, "patients/form.html", {"form": form, "title": "Register a patient"}, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@clinician_required
+def edit(request: UserRequest, pk: int) -> HttpResponse:
+    """Correct a patient's number, name, birth date or sex."""
+    patient = get_patient_for(request.user, pk)
+    shown = str(patient.name)
+    form = PatientForm(request.POST or None, instance=patient, user=request.user)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        audit.record(request, AccessLog.Action.CHANGED, patient, f"patient: {', '.join(form.changed_data)}"[:80])
+        messages.success(request, "The patient's data are saved.")
+        return redirect("patient", pk)
+    status = 422 if form.is_bound else 200
+    context = {"form": form, "title": f"Change {shown}", "patient": patient}
+    return render(request, "patients/form.html", context, status=status)
+
+
+@require_safe
+@clinician_required
+def history(request: UserRequest, pk: int) -> HttpResponse:
+    """Show a patient's studies, newest first."""
+    patient = get_patient_for(request.user, pk)
+    studies = with_films(patient.studies.order_by("-taken_on", "-pk"))
+    page = Paginator(studies, STUDIES_A_PAGE).get_page(request.GET.get("page"))
+    audit.record(request, AccessLog.Action.SEEN, patient, "history")
+    return render(request, "patients/history.html", {"patient": patient, "page": page})
