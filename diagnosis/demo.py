@@ -4,6 +4,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import cycle
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -50,13 +51,13 @@ class Account:
 
 @dataclass(frozen=True)
 class Invented:
-    """A demo patient: `age` in days at the newest study, `days_ago` of each study with its number of films."""
+    """A demo patient: today's `age` in days, and how many `days_ago` each study with its one film was taken."""
 
     mrn: str
     name: str
     sex: str
     age: int
-    studies: tuple[tuple[int, int], ...]
+    days_ago: tuple[int, ...]
     clinic: str = NORTH
 
 
@@ -65,18 +66,25 @@ PEOPLE = (
     Person("reviewer@demo.example", "Rowan", "Ellery", "reviewer", NORTH, group=Role.REVIEWER),
     Person("staff@demo.example", "Sorrel", "Tate", "staff", NORTH, staff=True),
     Person("admin@demo.example", "Ash", "Linden", "administrator", NORTH, staff=True, administrator=True),
-    Person("clinician.south@demo.example", "Sage", "Waters", "clinician of the other clinic", SOUTH, Role.CLINICIAN),
+    Person(
+        "clinician.south@demo.example",
+        "Sage",
+        "Waters",
+        "clinician of the other clinic",
+        SOUTH,
+        Role.CLINICIAN,
+    ),
 )
 
 PATIENTS = (
-    Invented("DEMO-0001", "Juniper Vale (demo)", "F", 1150, ((41, 1), (12, 1), (1, 1))),
-    Invented("DEMO-0002", "Basil Thorne (demo)", "M", 560, ((9, 1), (2, 1))),
-    Invented("DEMO-0003", "Clover Finch (demo)", "F", 1490, ((1, 1),)),
-    Invented("DEMO-0004", "Alder Rook (demo)", "M", 790, ((5, 1),)),
-    Invented("DEMO-0005", "Hazel Brook (demo)", "F", 1790, ((203, 1), (0, 1))),
-    Invented("DEMO-0006", "Fennel Moss (demo)", "M", 430, ((0, 1),)),
-    Invented("DEMO-0007", "Iris Heath (demo)", "F", 980, ((3, 1),), SOUTH),
-    Invented("DEMO-0008", "Linus Fell (demo)", "M", 1310, ((16, 1),), SOUTH),
+    Invented("DEMO-0001", "Juniper Vale (demo)", "F", 1150, (41, 12, 1)),
+    Invented("DEMO-0002", "Basil Thorne (demo)", "M", 560, (9, 2)),
+    Invented("DEMO-0003", "Clover Finch (demo)", "F", 1490, (1,)),
+    Invented("DEMO-0004", "Alder Rook (demo)", "M", 790, (5,)),
+    Invented("DEMO-0005", "Hazel Brook (demo)", "F", 1790, (203, 0)),
+    Invented("DEMO-0006", "Fennel Moss (demo)", "M", 430, (0,)),
+    Invented("DEMO-0007", "Iris Heath (demo)", "F", 980, (3,), SOUTH),
+    Invented("DEMO-0008", "Linus Fell (demo)", "M", 1310, (16,), SOUTH),
 )
 
 
@@ -113,33 +121,35 @@ def new_password() -> str:
 def create_films(today: date | None = None) -> list[Film]:
     """Hand each invented patient's synthetic films to the ordinary intake, which queues them for the worker."""
     today = today or timezone.localdate()
-    samples = sorted(SAMPLES.glob("*.png"))
-    films: list[Film] = []
-    number = 0
+    samples = cycle(sorted(SAMPLES.glob("*.png")))
+    films = []
     for invented in PATIENTS:
-        clinic = Clinic.objects.get(name=invented.clinic)
-        uploader = User.objects.filter(clinic=clinic, email__startswith="clinician").earliest("pk")
-        patient, created = Patient.objects.get_or_create(
-            clinic=clinic,
-            mrn=invented.mrn,
-            defaults={
-                "name": invented.name,
-                "sex": invented.sex,
-                "birth_date": today - timedelta(days=invented.age),
-                "created_by": uploader,
-            },
-        )
-        for days_ago, count in invented.studies:
-            for _ in range(count):
-                sample, number = samples[number % len(samples)] if samples else None, number + 1
-                if sample and created:
-                    films.append(_receive(uploader, patient, sample, today - timedelta(days=days_ago)))
+        patient = _patient(invented, today)
+        for number, (days_ago, sample) in enumerate(zip(invented.days_ago, samples, strict=False)):
+            key = uuid5(UPLOADS, f"{invented.mrn} {number}")
+            if not patient.studies.filter(upload_key=key).exists():
+                films.append(_receive(patient, sample, today - timedelta(days=days_ago), key))
     return films
 
 
-def _receive(user: User, patient: Patient, sample: Path, taken_on: date) -> Film:
+def _patient(invented: Invented, today: date) -> Patient:
+    clinic = Clinic.objects.get(name=invented.clinic)
+    patient, _ = Patient.objects.get_or_create(
+        clinic=clinic,
+        mrn=invented.mrn,
+        defaults={
+            "name": invented.name,
+            "sex": invented.sex,
+            "birth_date": today - timedelta(days=invented.age),
+            "created_by": User.objects.filter(clinic=clinic, groups__name=Role.CLINICIAN).earliest("pk"),
+        },
+    )
+    return patient
+
+
+def _receive(patient: Patient, sample: Path, taken_on: date, key: UUID) -> Film:
     upload = ContentFile(sample.read_bytes(), name=sample.name)
-    key = uuid5(UPLOADS, f"{patient.mrn} {taken_on}")
+    user = patient.created_by
     return intake.receive(user, patient, upload, taken_on=taken_on, view="PA", note=NOTE, upload_key=key).film
 
 

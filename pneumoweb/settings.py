@@ -1,11 +1,14 @@
 """Every deployment choice is an environment variable, read here by a typed reader; README lists them all."""
 
+import os
 import sys
 from pathlib import Path
 
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
+
+from pneumoweb import broker
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
@@ -92,7 +95,9 @@ TEMPLATES = [
 ]
 
 # ---------------------------------------------------------------- database
-DATABASES = {"default": env.dj_db_url("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}", conn_max_age=60)}
+DATABASES = {
+    "default": env.dj_db_url("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}", conn_max_age=60)
+}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE: a transaction that will write takes the lock at once, so that it waits its turn for up to
     # `timeout` seconds instead of failing half-way with "database is locked".
@@ -110,10 +115,12 @@ CACHES = {"default": env.dj_cache_url("CACHE_URL", "db://cache")}
 # ---------------------------------------------------------------- queue
 BROKER_DIR = DATA_DIR / "broker"
 CELERY_BROKER_URL: str = env.str("BROKER_URL", "")
-if not CELERY_BROKER_URL:
-    from pneumoweb.broker import embedded_url
-
-    CELERY_BROKER_URL = embedded_url(BROKER_DIR)
+# Without BROKER_URL the server brings its own broker; `manage.py serve` starts it.
+EMBEDDED_BROKER = (
+    None if CELERY_BROKER_URL else broker.embedded(BROKER_DIR, env.str("EMBEDDED_BROKER", "auto"))
+)
+if EMBEDDED_BROKER:
+    CELERY_BROKER_URL = EMBEDDED_BROKER.url
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -128,15 +135,26 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CONNECTION_TIMEOUT = 1
 # A page never waits for a broker that is down: the row waits in the database, reconcile wakes a worker later.
-CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.2,
+    "interval_max": 0.2,
+}
 if CELERY_BROKER_URL.startswith(("redis", "rediss")):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "visibility_timeout": 3600,
         "unacked_restore_interval": 5,
         "unacked_restore_limit": 100,
         "socket_connect_timeout": 1,
-        "socket_timeout": 30,
+        "socket_timeout": 5,
     }
+
+# ---------------------------------------------------------------- manage.py serve (make run)
+HOST: str = env.str("HOST", "127.0.0.1")
+PORT: int = env.int("PORT", 8000)
+WORKERS: int = env.int("WORKERS", min(2, os.cpu_count() or 1))
+DEMO: bool = env.bool("DEMO", True)
 
 # ---------------------------------------------------------------- files
 MEDIA_ROOT = DATA_DIR / "files"
@@ -144,7 +162,10 @@ STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 S3_BUCKET: str = env.str("STORAGE_S3_BUCKET", "")
 STORAGES: dict[str, dict[str, object]] = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": str(MEDIA_ROOT)}},
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(MEDIA_ROOT)},
+    },
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if TESTING or DEBUG

@@ -17,7 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("--promote", action="store_true", help="put it into production; needs --reason")
         parser.add_argument("--reason", default="", help="why, for the record")
 
-    def handle(self, *, dir: Path, promote: bool, reason: str, **options: Any) -> None:  # noqa: A002 - the argument's name
+    def handle(self, *, dir: Path, promote: bool, reason: str, **options: Any) -> None:
         if promote and not reason.strip():
             raise CommandError("Say with --reason why this version goes into production.")
         try:

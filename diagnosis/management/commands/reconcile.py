@@ -1,9 +1,11 @@
 """`manage.py reconcile`: make good what lost messages and dead workers left undone."""
 
 import logging
+import math
 import time
 from typing import Any
 
+from django.conf import settings
 from django.core.management import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
 
@@ -15,7 +17,9 @@ SWEEP_EVERY = 6 * 3600.0
 
 
 class Command(BaseCommand):
-    help = "Take back films of workers that died, wake a worker for films that wait, remove files nobody names."
+    help = (
+        "Take back films of workers that died, wake a worker for films that wait, remove files nobody names."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--every", type=float, metavar="SECONDS", help="repeat for ever, this often")
@@ -24,7 +28,9 @@ class Command(BaseCommand):
         if every is None:
             tally = once()
             removed = housekeeping.remove_orphans()
-            self.stdout.write(", ".join(f"{name} {n}" for name, n in {**tally, "files removed": removed}.items()))
+            self.stdout.write(
+                ", ".join(f"{name} {n}" for name, n in {**tally, "files removed": removed}.items())
+            )
             return
         next_sweep = time.monotonic() + 60
         while True:
@@ -40,8 +46,8 @@ class Command(BaseCommand):
 
 
 def once() -> dict[str, int]:
-    """Reconcile, and wake a worker for films that have waited longer than a message takes."""
+    """Reconcile, and wake as many workers as the waiting films can keep busy."""
     tally = inference.reconcile()
-    if tally["waiting"]:
+    for _ in range(min(settings.WORKERS, math.ceil(tally["waiting"] / settings.INFERENCE_BATCH))):
         tasks.wake()
     return tally

@@ -57,13 +57,17 @@ class Command(BaseCommand):
             self.announce(site, hosts, accounts)
         status = supervisor.wait()
         if status:
-            raise serve.CannotServe(f"The supervisor ended unasked (status {status}); its log is in {site.logs}.")
+            raise serve.CannotServe(
+                f"The supervisor ended unasked (status {status}); its log is in {site.logs}."
+            )
         self.stdout.write("Stopped.")
 
     def announce(self, site: serve.Site, hosts: list[str], accounts: list[demo.Account]) -> None:
         lines = ["", f"PneumoWeb serves at {site.address}"]
         if host_is_open(site.host):
-            lines.append(f"  other machines reach it under: {', '.join(hosts)} (set ALLOWED_HOSTS to change this)")
+            lines.append(
+                f"  other machines reach it under: {', '.join(hosts)} (set ALLOWED_HOSTS to change this)"
+            )
         if accounts:
             width = max(len(account.email) for account in accounts)
             lines += ["", "Demo accounts (invented people, no real patient):"]

@@ -1,0 +1,22 @@
+#!/bin/sh
+# browser.sh PYTHON: make sure that the browser tests find a Chromium.
+set -eu
+python=$1
+
+for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    if command -v "$name" >/dev/null 2>&1; then
+        exit 0
+    fi
+done
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "Installing Chromium for the browser tests …"
+    if apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        chromium fonts-dejavu-core >/dev/null && command -v chromium >/dev/null 2>&1; then
+        exit 0
+    fi
+fi
+if "$python" -m playwright install chromium; then
+    exit 0
+fi
+echo "The browser tests need Chromium, and it could not be installed. Install the package chromium and try again." >&2
+exit 1
