@@ -101,7 +101,7 @@ def work(seconds: float = 5.0) -> bool:
     while batch := claim():
         try:
             analyse(batch)
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, the films must not stay leased
+        except Exception as error:
             log.exception("a batch of %d films failed", len(batch))
             for prediction in batch:
                 _retry_or_fail(prediction, f"The model could not read this film ({type(error).__name__}).")

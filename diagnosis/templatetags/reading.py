@@ -3,7 +3,10 @@
 from datetime import date
 
 from django import template
+from django.forms import CheckboxInput, Select
+from django.forms.boundfield import BoundField
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
 register = template.Library()
 
@@ -71,3 +74,11 @@ def times(value: float | None, factor: float) -> float:
 def today() -> date:
     """Return the day in the clinic's time zone."""
     return timezone.localdate()
+
+
+@register.filter
+def control(field: BoundField) -> SafeString:
+    """Draw a form's field with the site's own look."""
+    kinds = {Select: "form-select", CheckboxInput: "form-check-input"}
+    look = next((name for kind, name in kinds.items() if isinstance(field.field.widget, kind)), "form-control")
+    return field.as_widget(attrs={"class": look})
