@@ -69,7 +69,9 @@ class PatientForm(forms.ModelForm):
         if clinic and mrn:
             same = Patient.objects.filter(clinic=clinic, mrn__iexact=mrn).exclude(pk=self.instance.pk).first()
             if same:
-                self.add_error("mrn", f"This number belongs to {same.name} already. Open that patient instead.")
+                self.add_error(
+                    "mrn", f"This number belongs to {same.name} already. Open that patient instead."
+                )
         return data
 
     def validate_constraints(self) -> None:

@@ -35,7 +35,9 @@ def predictor_for(version: ModelVersion) -> Predictor:
         while len(_loaded) >= LOADED_AT_MOST:
             _loaded.pop(next(iter(_loaded)))
         _loaded[version.pk] = Predictor(
-            registry.local_artifact(version), runtime=settings.INFERENCE_RUNTIME, threads=settings.INFERENCE_THREADS
+            registry.local_artifact(version),
+            runtime=settings.INFERENCE_RUNTIME,
+            threads=settings.INFERENCE_THREADS,
         )
     return _loaded[version.pk]
 
@@ -53,7 +55,11 @@ def claim(limit: int | None = None) -> list[Prediction]:
     A prediction that was tried before is claimed alone: if its film brings the process down again,
     no other film's attempts are spent with it.
     """
-    queue = Prediction.objects.queued().order_by("queued_at", "pk").values_list("pk", "model_version_id", "attempts")
+    queue = (
+        Prediction.objects.queued()
+        .order_by("queued_at", "pk")
+        .values_list("pk", "model_version_id", "attempts")
+    )
     waiting = list(queue[: limit or settings.INFERENCE_BATCH])
     if not waiting:
         return []

@@ -153,5 +153,3 @@ def _store(film: Film, study: Study, version: ModelVersion, picture: bytes, prev
             return Received(known, created=False)
         raise
     return Received(film, created=True)
-
-

@@ -45,7 +45,9 @@ class Patient(models.Model):
         ordering = ["name", "mrn"]
         constraints = [
             models.UniqueConstraint(F("clinic"), Lower("mrn"), name="one_patient_a_number_in_a_clinic"),
-            models.CheckConstraint(condition=Q(sex__in=["F", "M", "O", "U"]), name="patient_sex_is_known_code"),
+            models.CheckConstraint(
+                condition=Q(sex__in=["F", "M", "O", "U"]), name="patient_sex_is_known_code"
+            ),
         ]
         indexes = [models.Index(fields=["clinic", "name"], name="patient_by_clinic_name")]
 
@@ -109,7 +111,9 @@ class Film(models.Model):
 
     class Meta:
         ordering = ["-pk"]
-        constraints = [models.UniqueConstraint(fields=["patient", "sha256"], name="one_film_a_picture_of_a_patient")]
+        constraints = [
+            models.UniqueConstraint(fields=["patient", "sha256"], name="one_film_a_picture_of_a_patient")
+        ]
 
     def __str__(self) -> str:
         return f"Film {self.pk}"
@@ -239,7 +243,9 @@ class Prediction(models.Model):
                 name="only_a_running_prediction_is_leased",
             ),
             models.CheckConstraint(
-                condition=Q(state="succeeded", probability__gte=0, probability__lte=1, threshold__isnull=False)
+                condition=Q(
+                    state="succeeded", probability__gte=0, probability__lte=1, threshold__isnull=False
+                )
                 & Q(label__in=["NORMAL", "PNEUMONIA"])
                 | (~Q(state="succeeded") & Q(probability__isnull=True, label="")),
                 name="a_score_stands_only_on_an_answer",

@@ -88,7 +88,9 @@ def visible_films(user: User) -> QuerySet[Film]:
 
 def get_film_for(user: User, pk: int) -> Film:
     """Return the film with its study and patient, or raise Http404."""
-    return get_object_or_404(visible_films(user).select_related("study", "patient__clinic", "uploaded_by"), pk=pk)
+    return get_object_or_404(
+        visible_films(user).select_related("study", "patient__clinic", "uploaded_by"), pk=pk
+    )
 
 
 def get_prediction_for(user: User, pk: int) -> Prediction:

@@ -98,7 +98,8 @@ def _fetch(version: ModelVersion, directory: Path) -> None:
     partial = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".partial-"))
     _, names = default_storage.listdir(_stored(version.artifact_hash))
     for name in names:
-        with default_storage.open(_stored(version.artifact_hash, name)) as source, (partial / name).open("wb") as target:
+        stored = _stored(version.artifact_hash, name)
+        with default_storage.open(stored) as source, (partial / name).open("wb") as target:
             shutil.copyfileobj(source, target)
     try:
         partial.rename(directory)

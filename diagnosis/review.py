@@ -14,7 +14,9 @@ class NotReviewable(Exception):
 def record(reviewer: User, prediction: Prediction, verdict: str, remark: str = "") -> Review:
     """Append a verdict. Raises NotReviewable while there is no final state to judge."""
     if not prediction.is_final:
-        raise NotReviewable("This film has no answer yet. Wait until it has been read, then give your verdict.")
+        raise NotReviewable(
+            "This film has no answer yet. Wait until it has been read, then give your verdict."
+        )
     return Review.objects.create(
         prediction=prediction, reviewer=reviewer, verdict=Review.Verdict(verdict), remark=remark.strip()
     )

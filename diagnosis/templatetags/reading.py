@@ -80,5 +80,7 @@ def today() -> date:
 def control(field: BoundField) -> SafeString:
     """Draw a form's field with the site's own look."""
     kinds = {Select: "form-select", CheckboxInput: "form-check-input"}
-    look = next((name for kind, name in kinds.items() if isinstance(field.field.widget, kind)), "form-control")
+    look = next(
+        (name for kind, name in kinds.items() if isinstance(field.field.widget, kind)), "form-control"
+    )
     return field.as_widget(attrs={"class": look})

@@ -78,9 +78,9 @@ def film(request: UserRequest, pk: int) -> HttpResponse:
 @require_safe
 @clinician_required
 def status(request: UserRequest, pk: int) -> HttpResponse:
-    """The fragment a waiting page asks for: `?as=row` (upload), `?as=card` and `?as=line` (lists), else the film's answer.
+    """The fragment a waiting page asks for; it stops asking by itself once the state is final.
 
-    It stops asking by itself once the state is final.
+    `?as=row` is that of the upload page, `?as=card` and `?as=line` are those of lists, without it the film's answer.
     """
     shown = get_object_or_404(with_predictions(visible_films(request.user)), pk=pk)
     kind = request.GET.get("as", "answer")
@@ -102,7 +102,9 @@ def read_again(request: UserRequest, pk: int) -> HttpResponse:
     if version is None:
         messages.error(request, "No model is in production. Ask a member of staff.")
     elif intake.again(shown, version):
-        messages.success(request, f"The film waits to be read by {version}. Earlier answers stay in the history.")
+        messages.success(
+            request, f"The film waits to be read by {version}. Earlier answers stay in the history."
+        )
     return redirect("film", pk)
 
 
@@ -159,7 +161,12 @@ def _receive(request: UserRequest, patient: Patient, file: object, form: UploadF
     if received.created:
         audit.record(request, AccessLog.Action.UPLOADED, patient, f"film {received.film.pk}")
     shown = with_predictions(visible_films(request.user)).get(pk=received.film.pk)
-    return {"name": name, "film": shown, "known": not received.created, "status": 201 if received.created else 200}
+    return {
+        "name": name,
+        "film": shown,
+        "known": not received.created,
+        "status": 201 if received.created else 200,
+    }
 
 
 def _row(request: UserRequest, *, status: int = 200, **row: object) -> HttpResponse:

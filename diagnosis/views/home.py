@@ -32,5 +32,3 @@ def home(request: UserRequest) -> HttpResponse:
             "to_review": waiting_for_review(request.user).count() if "reviewer" in roles else None,
         },
     )
-
-

@@ -59,7 +59,9 @@ def edit(request: UserRequest, pk: int) -> HttpResponse:
     form = PatientForm(request.POST or None, instance=patient, user=request.user)
     if request.method == "POST" and form.is_valid():
         form.save()
-        audit.record(request, AccessLog.Action.CHANGED, patient, f"patient: {', '.join(form.changed_data)}"[:80])
+        audit.record(
+            request, AccessLog.Action.CHANGED, patient, f"patient: {', '.join(form.changed_data)}"[:80]
+        )
         messages.success(request, "The patient's data are saved.")
         return redirect("patient", pk)
     status = 422 if form.is_bound else 200
