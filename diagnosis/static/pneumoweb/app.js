@@ -17,3 +17,21 @@ document.addEventListener("htmx:afterRequest", (event) => {
   const { xhr } = event.detail;
   if (xhr && xhr.responseURL && new URL(xhr.responseURL).pathname.startsWith("/accounts/login")) location.reload();
 });
+// A date field follows the browser's country, so 3/4 may be March or April: the day is said in words beside it.
+const sayDay = (input) => {
+  let said = input.nextElementSibling;
+  if (!said?.matches("output.said-day")) {
+    said = document.createElement("output");
+    said.className = "said-day help";
+    said.htmlFor = input.id;
+    input.after(said);
+  }
+  const day = input.valueAsDate;
+  said.textContent = day
+    ? day.toLocaleDateString("en-GB", { weekday: "long", day: "numeric", month: "long", year: "numeric", timeZone: "UTC" })
+    : "";
+};
+for (const input of document.querySelectorAll("input[type=date]")) {
+  sayDay(input);
+  input.addEventListener("input", () => sayDay(input));
+}
