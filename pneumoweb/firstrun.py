@@ -18,6 +18,7 @@ def write_secret(path: Path, text: str) -> None:
 
 def prepare_data_folder(folder: Path) -> None:
     """Make the data folder, private to its owner, with a secret key in it unless the environment brings one."""
+    os.umask(0o077)
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     if not os.environ.get("SECRET_KEY") and not os.environ.get("SECRET_KEY_FILE"):

@@ -104,6 +104,7 @@ def configuration(site: Site) -> str:
         "[supervisord]",
         "nodaemon = true",
         "silent = true",
+        "umask = 077",
         f"directory = {_escaped(site.base)}",
         f"pidfile = {_escaped(site.run / 'supervisord.pid')}",
         f"logfile = {_escaped(site.logs / 'supervisor.log')}",
