@@ -1,7 +1,8 @@
 """Random changes that make training blind to where a film came from.
 
-Normal and ill films of a collection come from different machines: one kind is sharper, has more black border or more
-contrast. Every change here touches such a trace and leaves the lungs readable. Films are float32 (H, W) in 0..1.
+Normal and ill films of a collection come from different machines: one kind is sharper, has more black border or
+more contrast. Every change here touches such a trace and leaves the lungs readable. Films are float32 (H, W) in
+0..1.
 """
 
 from __future__ import annotations
@@ -17,11 +18,22 @@ from scipy import ndimage
 Film = NDArray[np.float32]
 
 
+LIGHT_SHARE = 0.25
+"""Films that are moved and hardly changed otherwise: without them, a film as it comes is a stranger to the network."""
+
+
 def augment(film: Film, generator: np.random.Generator) -> Film:
     """One random variant of `film`, of the same shape. The same generator state gives the same variant."""
-    film = _move(film, generator)
+    if generator.random() < LIGHT_SHARE:
+        film = _move(film, generator, 0.5)
+        return np.clip(film ** np.float32(math.exp(generator.uniform(-0.25, 0.25))), 0.0, 1.0)
+    film = _move(film, generator, 1.0)
     film = _expose(film, generator)
-    chance = generator.random(6)
+    chance = generator.random(8)
+    if chance[6] < 0.6:
+        film = _surroundings(film, generator)
+    if chance[7] < 0.4:
+        film = _shade(film, generator)
     if chance[0] < 0.3:
         film = _flatten_background(film, generator)
     if chance[1] < 0.4:
@@ -39,21 +51,26 @@ def augment(film: Film, generator: np.random.Generator) -> Film:
     return np.clip(film, 0.0, 1.0).astype(np.float32)
 
 
-def _move(film: Film, generator: np.random.Generator) -> Film:
-    """Mirror, rotate up to 8 degrees, crop, stretch and shift, in one resampling."""
+def _move(film: Film, generator: np.random.Generator, strength: float) -> Film:
+    """Mirror, rotate up to 8 degrees, crop, stretch and shift, in one resampling. `strength` scales all else."""
     side = film.shape[0]
-    angle = math.radians(generator.uniform(-8.0, 8.0))
-    scale_y, scale_x = np.exp(generator.uniform(-0.18, 0.12, 2))
-    shift_y, shift_x = generator.uniform(-0.07, 0.07, 2) * side
+    angle = math.radians(strength * generator.uniform(-8.0, 8.0))
+    scale_y, scale_x = np.exp(strength * generator.uniform(-0.3, 0.14, 2))
+    shift_y, shift_x = strength * generator.uniform(-0.07, 0.07, 2) * side
     if generator.random() < 0.5:
         scale_x = -scale_x
     a, b = math.cos(angle) * scale_x, math.sin(angle) * scale_y
     c, d = -math.sin(angle) * scale_x, math.cos(angle) * scale_y
     middle = (side - 1) / 2
-    matrix = (a, b, middle - a * middle - b * middle + shift_x, c, d, middle - c * middle - d * middle + shift_y)
+    left = middle - (a + b) * middle + shift_x
+    top = middle - (c + d) * middle + shift_y
     fill = 0.0 if generator.random() < 0.6 else float(generator.uniform(0.0, 0.35))
     moved = Image.fromarray(film).transform(
-        (side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=fill
+        (side, side),
+        Image.Transform.AFFINE,
+        (a, b, left, c, d, top),
+        Image.Resampling.BILINEAR,
+        fillcolor=fill,
     )
     return np.asarray(moved, dtype=np.float32)
 
@@ -62,7 +79,7 @@ def _expose(film: Film, generator: np.random.Generator) -> Film:
     """Another exposure and film curve: window, gamma, and an S-shaped or flat mid-range."""
     low, high = generator.uniform(0.0, 0.12), generator.uniform(0.85, 1.1)
     film = np.clip((film - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
-    film = film ** np.float32(math.exp(generator.uniform(-0.55, 0.55)))
+    film = film ** np.float32(math.exp(generator.uniform(-0.65, 0.65)))
     bend = np.float32(generator.uniform(-0.5, 0.5))
     return (film + bend * film * (1 - film) * (2 * film - 1)).astype(np.float32)
 
@@ -74,6 +91,40 @@ def _flatten_background(film: Film, generator: np.random.Generator) -> Film:
     return np.clip(film - share * (slow - slow.mean()), 0.0, 1.0)
 
 
+def _surroundings(film: Film, generator: np.random.Generator) -> Film:
+    """Fade what lies around the chest towards one grey, by chance each side.
+
+    Arms, shoulders and the way a patient was laid down differ between the classes of a collection; without this a
+    network answers from them rather than from the lungs.
+    """
+    side = film.shape[0]
+    place = np.linspace(0.0, 1.0, side, dtype=np.float32)
+    edges = generator.uniform(0.02, 0.24, 4) * (generator.random(4) < 0.7)
+    soft = np.float32(generator.uniform(0.01, 0.1))
+    down, across = _inside(place, edges[0], edges[1], soft), _inside(place, edges[2], edges[3], soft)
+    keep = np.outer(down, across)
+    if generator.random() < 0.5:
+        # Only the corners: there the shoulders are, and below them the arms.
+        keep = np.maximum(np.maximum(down[:, None], across[None, :]), keep)
+    strength = np.float32(generator.uniform(0.4, 1.0))
+    grey = np.float32(generator.uniform(0.0, 0.8))
+    return (film + strength * (1 - keep) * (grey - film)).astype(np.float32)
+
+
+def _inside(place: Film, low: float, high: float, soft: np.float32) -> Film:
+    """1 between `low` and 1 - `high`, falling to 0 outside within `soft`."""
+    rise = np.clip((place - np.float32(low)) / soft + 1, 0, 1)
+    fall = np.clip((np.float32(1 - high) - place) / soft + 1, 0, 1)
+    return np.asarray(rise * fall, dtype=np.float32)
+
+
+def _shade(film: Film, generator: np.random.Generator) -> Film:
+    """Slow changes of brightness over the film: heel effect, scatter, a grid that is not level."""
+    coarse = generator.normal(0.0, generator.uniform(0.03, 0.12), (3, 3)).astype(np.float32)
+    field = Image.fromarray(coarse).resize(film.shape[::-1], Image.Resampling.BICUBIC)
+    return np.clip(film + np.asarray(field, dtype=np.float32), 0.0, 1.0)
+
+
 def _sharpen(film: Film, generator: np.random.Generator) -> Film:
     soft = ndimage.gaussian_filter(film, generator.uniform(0.6, 2.5))
     return np.clip(film + np.float32(generator.uniform(0.3, 2.0)) * (film - soft), 0.0, 1.0)
@@ -83,7 +134,8 @@ def _border(film: Film, generator: np.random.Generator) -> Film:
     """Black bars beside, above or below, as collimation and square padding leave them."""
     film = film.copy()
     side = film.shape[0]
-    top, bottom, left, right = (generator.uniform(0.0, 0.12, 4) * (generator.random(4) < 0.6) * side).astype(int)
+    widths = generator.uniform(0.0, 0.12, 4) * (generator.random(4) < 0.6)
+    top, bottom, left, right = (widths * side).astype(int)
     film[:top], film[side - bottom :] = 0.0, 0.0
     film[:, :left], film[:, side - right :] = 0.0, 0.0
     return film

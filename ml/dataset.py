@@ -121,7 +121,9 @@ def split(films: Sequence[LabelledFilm], share: float = 0.2, seed: int = 1) -> S
     for name, side in (("training", result.train), ("validation", result.validation)):
         missing = [label for label in LABELS if not any(film.label == label for film in side)]
         if missing:
-            raise DatasetError(f"No {' or '.join(missing)} films are left for {name}; more patients are needed.")
+            raise DatasetError(
+                f"No {' or '.join(missing)} films are left for {name}; more patients are needed."
+            )
     return result
 
 

@@ -101,15 +101,14 @@ def read_radiograph(source: bytes | Path | BinaryIO) -> Radiograph:
     source_format = _recognise(content)
     if source_format == "PNG":
         _check_size(*_png_size(content))
-    with _damage_reported():
-        with Image.open(io.BytesIO(content), formats=[source_format]) as picture:
-            _check_size(*picture.size)
-            if source_format == "PNG" and getattr(picture, "n_frames", 1) > 1:
-                raise AnimatedFile(
-                    "This PNG is an animation; upload a single film, one picture to a file, as PNG or JPEG."
-                )
-            picture.load()
-            return _to_radiograph(picture, source_format)
+    with _damage_reported(), Image.open(io.BytesIO(content), formats=[source_format]) as picture:
+        _check_size(*picture.size)
+        if source_format == "PNG" and getattr(picture, "n_frames", 1) > 1:
+            raise AnimatedFile(
+                "This PNG is an animation; upload a single film, one picture to a file, as PNG or JPEG."
+            )
+        picture.load()
+        return _to_radiograph(picture, source_format)
 
 
 def to_png(radiograph: Radiograph) -> bytes:

@@ -177,7 +177,9 @@ def _percentiles(resamples: list[NDArray[np.intp]], figure: Callable[[NDArray[np
     return float(low), float(high)
 
 
-def _rate_interval(resamples: list[NDArray[np.intp]], hits: NDArray[np.bool_], among: NDArray[np.bool_]) -> Interval:
+def _rate_interval(
+    resamples: list[NDArray[np.intp]], hits: NDArray[np.bool_], among: NDArray[np.bool_]
+) -> Interval:
     low, high = _percentiles(resamples, lambda rows: float(hits[rows][among[rows]].mean()))
     if low == high:
         return wilson(int(hits[among].sum()), int(among.sum()))

@@ -32,15 +32,18 @@ def sequential(side: int = 62) -> keras.Sequential:
     _convolution(model, 64, "last", activation_name=FEATURES)
     model.add(layers.Flatten(name="flatten"))
     model.add(layers.Dropout(0.5, name="dropout"))
-    model.add(layers.Dense(64, activation="relu", kernel_regularizer="l2", name=HIDDEN))
+    model.add(
+        layers.Dense(64, activation="relu", kernel_regularizer=keras.regularizers.L2(1e-4), name=HIDDEN)
+    )
     model.add(layers.Dense(2, name=CLASSES))
-    model.get_layer(HIDDEN).kernel_regularizer = keras.regularizers.L2(1e-4)
     return model
 
 
 Builder = Callable[..., keras.Model]
 ARCHITECTURES: dict[str, Builder] = {"sequential": sequential}
 INPUT_SIDES: dict[str, int] = {"sequential": 62}
+MAP_STRIDE = 4
+"""Pixels of the input that one cell of the map stands for, on each axis; the last cell may reach beyond the film."""
 
 
 def serving_model(model: keras.Model) -> keras.Model:
@@ -51,31 +54,34 @@ def serving_model(model: keras.Model) -> keras.Model:
     features times the gradient of the logit, summed over channels. Since the network is linear between its ReLUs,
     the map's sum and the terms of the biases are the logit, exactly.
     """
-    features = model.get_layer(FEATURES).output
     hidden = model.get_layer(HIDDEN)
-    classes = model.get_layer(CLASSES)
-    logit, evidence = Evidence(name="evidence")(
-        [features, hidden.output, hidden.kernel, classes.kernel, classes.bias]
-    )
-    return keras.Model(
-        model.inputs, {"logit": logit, "map": evidence, "embedding": hidden.output}, name=f"{model.name}_serving"
-    )
+    evidence = Evidence(hidden, model.get_layer(CLASSES), name="evidence")
+    logit, places = evidence([model.get_layer(FEATURES).output, hidden.output])
+    outputs = {"logit": logit, "map": places, "embedding": hidden.output}
+    return keras.Model(model.inputs, outputs, name=f"{model.name}_serving")
 
 
 class Evidence(layers.Layer):
-    """Logit and map from the last features (batch, h, w, c) and the hidden layer's output (batch, d)."""
+    """Logit and map from the last features (batch, h, w, c) and the output (batch, d) of the hidden layer."""
+
+    def __init__(self, hidden: layers.Dense, classes: layers.Dense, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.hidden, self.classes = hidden, classes
 
     def call(self, inputs: list[Any]) -> tuple[Any, Any]:
-        features, hidden, hidden_kernel, classes_kernel, classes_bias = inputs
-        direction = classes_kernel[:, 1] - classes_kernel[:, 0]
-        logit = ops.matmul(hidden, direction[:, None])[:, 0] + (classes_bias[1] - classes_bias[0])
+        features, hidden = inputs
+        direction = self.classes.kernel[:, 1] - self.classes.kernel[:, 0]
+        offset = self.classes.bias[1] - self.classes.bias[0]
+        logit = ops.matmul(hidden, direction[:, None])[:, 0] + offset
         active = ops.cast(hidden > 0, features.dtype)
-        gradient = ops.matmul(active * direction, ops.transpose(hidden_kernel))
+        gradient = ops.matmul(active * direction, ops.transpose(self.hidden.kernel))
         gradient = ops.reshape(gradient, (-1, *features.shape[1:]))
         return logit, ops.sum(features * gradient, axis=-1)
 
 
-def _convolution(model: keras.Sequential, channels: int, name: str, activation_name: str | None = None) -> None:
+def _convolution(
+    model: keras.Sequential, channels: int, name: str, activation_name: str | None = None
+) -> None:
     model.add(layers.Conv2D(channels, 3, padding="same", use_bias=False, name=f"{name}_convolution"))
     model.add(layers.BatchNormalization(name=f"{name}_normalisation"))
     model.add(layers.ReLU(name=activation_name or f"{name}_relu"))

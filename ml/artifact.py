@@ -1,0 +1,188 @@
+"""A model version on disk: a folder of weights, gate and `card.json`, which holds the hash of every other file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+SHIPPED = Path(__file__).resolve().parent / "models" / "sequential-1"
+CARD = "card.json"
+KERAS_FILE = "model.keras"
+LITERT_FILE = "model.tflite"
+GATE_FILE = "gate.npz"
+MODEL_CARD = "MODEL_CARD.md"
+
+
+class ArtifactError(ValueError):
+    """A model folder that is incomplete, changed or unreadable; `str()` names the file."""
+
+
+@dataclass
+class Card:
+    """What a model version is, how it was made, and how good it was found to be. All figures were measured."""
+
+    name: str
+    architecture: str
+    created: str
+    input_size: int
+    preprocessing: str
+    labels: list[str]
+    threshold: float
+    threshold_method: str
+    calibration: dict[str, Any]
+    heatmap: dict[str, Any]
+    gate: dict[str, Any]
+    population: dict[str, Any]
+    data: dict[str, Any]
+    metrics: dict[str, Any]
+    metrics_method: str
+    history: list[dict[str, Any]]
+    best_epoch: int
+    roc: list[list[float]]
+    reliability: list[dict[str, float]]
+    stress: list[dict[str, Any]]
+    agreement: dict[str, Any]
+    runtime: str
+    seed: int
+    parameters: int
+    training: dict[str, Any]
+    versions: dict[str, str]
+    reproducibility: str
+    files: dict[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def load_card(directory: Path) -> Card:
+    """Read `card.json`. Raises `ArtifactError` where it is missing or is no card of this version."""
+    path = directory / CARD
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{directory} is no model folder: it has no {CARD}.") from error
+    except ValueError as error:
+        raise ArtifactError(f"{path} is not readable JSON.") from error
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{path} is no model card.")
+    known = {item.name for item in fields(Card)}
+    missing, unknown = known - content.keys() - {"files"}, content.keys() - known
+    if missing or unknown:
+        raise ArtifactError(f"{path} is no card of this version: {', '.join(sorted(missing | unknown))}.")
+    return Card(**content)
+
+
+def check(directory: Path) -> Card:
+    """The card, after the sha256 of every file was compared. Raises `ArtifactError` for a file that differs."""
+    card = load_card(directory)
+    for name in (KERAS_FILE, GATE_FILE):
+        if name not in card.files:
+            raise ArtifactError(f"{directory / CARD} gives no hash for {name}.")
+    for name, expected in card.files.items():
+        path = directory / name
+        if Path(name).name != name:
+            raise ArtifactError(f"{directory / CARD} names a file outside its folder: {name}.")
+        if not path.is_file():
+            raise ArtifactError(f"{path} is missing.")
+        if sha256(path) != expected:
+            raise ArtifactError(f"{path} was changed since the model was made: its hash is not the card's.")
+    return card
+
+
+def artifact_hash(directory: Path) -> str:
+    """sha256 of `card.json`, which holds the hashes of the other files and so stands for the whole version."""
+    path = directory / CARD
+    if not path.is_file():
+        raise ArtifactError(f"{directory} is no model folder: it has no {CARD}.")
+    return sha256(path)
+
+
+def seal(directory: Path, card: Card) -> None:
+    """Write the model card and `card.json` with the hashes of all files. Call it last, in a folder not yet in use."""
+    (directory / MODEL_CARD).write_text(describe(card), encoding="utf-8")
+    card.files = {path.name: sha256(path) for path in sorted(directory.iterdir()) if path.name != CARD}
+    text = json.dumps(card.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+    (directory / CARD).write_text(text + "\n", encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def describe(card: Card) -> str:
+    """The card in plain words, as Markdown."""
+    figures, data = card.metrics, card.data
+    (tn, fp), (fn, tp) = figures["confusion"]
+    lines = [
+        f"# {card.name}",
+        "",
+        f"Made on {card.created}. Architecture `{card.architecture}`, {card.parameters:,} parameters, films of "
+        f"{card.input_size} x {card.input_size} pixels.",
+        "",
+        "## What it is for",
+        "",
+        "Decision support: it gives a probability of pneumonia for one frontal chest film, and a map of where the "
+        "evidence was. A clinician decides. It must not be used to rule pneumonia out, to triage without a reader, "
+        "or on anything but a frontal chest film.",
+        "",
+        f"Population: {card.population['description']} {card.population['evidence']}",
+        "",
+        "## Films",
+        "",
+        f"{data['description']} Normal {data['films']['NORMAL']:,}, pneumonia {data['films']['PNEUMONIA']:,}, "
+        f"{data['patients']:,} patients. Held back for validation, whole patients at a time: "
+        f"{data['validation']['NORMAL']:,} normal, {data['validation']['PNEUMONIA']:,} pneumonia, "
+        f"{data['validation']['patients']:,} patients.",
+        "",
+        "## Figures on the validation films",
+        "",
+        "| figure | value | 95 % interval |",
+        "|---|---|---|",
+        *(
+            f"| {name} | {figures[name]:.3f} | {figures[name + '_ci'][0]:.3f} to {figures[name + '_ci'][1]:.3f} |"
+            for name in ("auc", "accuracy", "sensitivity", "specificity")
+        ),
+        f"| Brier score | {figures['brier']:.3f} | |",
+        f"| calibration error (15 bins) | {figures['ece']:.3f} | |",
+        "",
+        f"Normal films: {tn} answered normal, {fp} pneumonia. Pneumonia films: {tp} answered pneumonia, {fn} normal. "
+        f"{card.metrics_method}",
+        "",
+        f"Threshold {card.threshold:g}. {card.threshold_method}",
+        "",
+        f"Calibration: {card.calibration['method']}",
+        "",
+        "## How it holds when films change",
+        "",
+        "Validation films, changed on purpose, at the same threshold.",
+        "",
+        "| change | AUC | sensitivity | specificity |",
+        "|---|---|---|---|",
+        *(
+            f"| {row['stress']} | {row['auc']:.3f} | {row['sensitivity']:.3f} | {row['specificity']:.3f} |"
+            for row in card.stress
+        ),
+        "",
+        "## What it refuses",
+        "",
+        card.gate["description"],
+        "",
+        *(
+            ["| pictures | refused | of |", "|---|---|---|"]
+            + [f"| {row['pictures']} | {row['refused']} | {row['n']} |" for row in card.gate["measured"]]
+        ),
+        "",
+        "## Agreement and repetition",
+        "",
+        *(f"- {entry['sentence']}" for entry in card.agreement.values()),
+        f"- {card.reproducibility}",
+        "",
+        f"Seed {card.seed}. "
+        + ", ".join(f"{name} {version}" for name, version in sorted(card.versions.items()))
+        + ".",
+        "",
+    ]
+    return "\n".join(lines)

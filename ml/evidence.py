@@ -1,0 +1,162 @@
+"""What a card says of a trained network beyond its validation figures: stress, gate, other films."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_sample_images
+
+from ml import gate, gatefit, metrics
+from ml.dataset import LabelledFilm
+from ml.gate import GateParameters, Likeness
+from ml.images import Radiograph, fit, read_radiograph, resize, standardise
+from ml.runtime import Runtime
+from ml.stress import AS_THEY_ARE, STRESSES, changed
+
+Films = NDArray[np.float32]
+MILD = (
+    "resampled to half",
+    "JPEG quality 20",
+    "sharpened",
+    "harder (window 15 to 85 %)",
+    "grainy",
+    "lettered",
+)
+PHOTO_CUTS = 300
+
+
+def read(films: Iterable[LabelledFilm]) -> list[Radiograph]:
+    return [read_radiograph(film.path) for film in films]
+
+
+def eight_bits(film: Radiograph) -> Radiograph:
+    if film.bits == 8:
+        return film
+    return Radiograph(
+        (film.pixels >> 8).astype(np.uint8), 8, film.source_format, film.notes, film.colourfulness
+    )
+
+
+def stressed(film: Radiograph, stress: str) -> Radiograph:
+    if stress == AS_THEY_ARE:
+        return film
+    film = eight_bits(film)
+    return Radiograph(changed(film.pixels.astype(np.uint8), stress), 8, film.source_format)
+
+
+def stress_logits(films: Sequence[Radiograph], runtime: Runtime, side: int) -> dict[str, NDArray[np.float64]]:
+    """Logits (n,) of all films under every change, through the same preprocessing as a served film's."""
+    found: dict[str, NDArray[np.float64]] = {}
+    for stress in STRESSES:
+        parts = []
+        for start in range(0, len(films), 64):
+            some = [standardise(fit(stressed(film, stress), side)) for film in films[start : start + 64]]
+            parts.append(runtime.run(np.stack(some)[..., None]).logits)
+        found[stress] = np.concatenate(parts).astype(np.float64)
+    return found
+
+
+def stress_table(
+    targets: NDArray[np.int64], logits: dict[str, NDArray[np.float64]], cut: float
+) -> list[dict[str, Any]]:
+    """AUC, sensitivity and specificity under each change at one fixed threshold; `cut` is it as a logit."""
+    ill = targets == 1
+    return [
+        {
+            "stress": stress,
+            "auc": round(metrics.auc(targets, values), 4),
+            "sensitivity": round(float((values[ill] >= cut).mean()), 4),
+            "specificity": round(float((values[~ill] < cut).mean()), 4),
+        }
+        for stress, values in logits.items()
+    ]
+
+
+def fit_limits(
+    parameters: GateParameters, validation: Sequence[Radiograph], others: Sequence[Radiograph]
+) -> GateParameters:
+    """Limits that validation films and the films of `others` pass, each as they are and under a mild change."""
+    groups = [
+        [_likeness(film, parameters) for film in films]
+        for source in (validation, others)
+        if source
+        for films in (source, mildly_changed(source))
+    ]
+    return gatefit.with_limits(parameters, groups)
+
+
+def mildly_changed(films: Sequence[Radiograph]) -> list[Radiograph]:
+    """Each film under one of the mild changes, in turn."""
+    return [stressed(film, MILD[place % len(MILD)]) for place, film in enumerate(films)]
+
+
+def gate_rates(
+    parameters: GateParameters,
+    validation: Sequence[Radiograph],
+    others: Sequence[Radiograph],
+    other_name: str,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """How many pictures of each kind are refused. `others` are films that neither taught nor limited the gate."""
+    generator = np.random.default_rng([seed, 202])
+    side = np.stack([fit(film, 128) for film in validation])
+    rows = [
+        _rate("validation films", validation, parameters),
+        _rate("validation films, mildly changed", mildly_changed(validation), parameters),
+        *_turned_rates("validation films", side, parameters),
+        _rate(
+            "drawn pictures: noise, gradients, shapes, text, leaves, cut-outs",
+            _drawn(side, generator),
+            parameters,
+        ),
+        _rate("cuts from two photographs, made grey", _photographs(generator), parameters),
+    ]
+    if others:
+        side = np.stack([fit(film, 128) for film in others])
+        rows += [
+            _rate(other_name, others, parameters),
+            _rate(f"{other_name}, mildly changed", mildly_changed(others), parameters),
+            *_turned_rates(other_name, side, parameters),
+        ]
+    return rows
+
+
+def _turned_rates(name: str, films: Films, parameters: GateParameters) -> list[dict[str, Any]]:
+    return [
+        _rate(f"{name}, {kind}", [_radiograph(gatefit.turned(film, kind)) for film in films], parameters)
+        for kind in gate.KINDS
+        if kind not in ("film", "other")
+    ]
+
+
+def _rate(name: str, films: Sequence[Radiograph], parameters: GateParameters) -> dict[str, Any]:
+    refused = sum(bool(gate.refusals(film, parameters)) for film in films)
+    return {"pictures": name, "n": len(films), "refused": refused, "share": round(refused / len(films), 4)}
+
+
+def _drawn(films: Films, generator: np.random.Generator) -> list[Radiograph]:
+    return [_radiograph(gatefit.other(films, generator)) for _ in range(PHOTO_CUTS)]
+
+
+def _photographs(generator: np.random.Generator) -> list[Radiograph]:
+    """Square cuts, 150 to 420 pixels, of the two photographs that scikit-learn carries."""
+    cuts = []
+    pictures = [picture.mean(axis=2).astype(np.float32) / 255 for picture in load_sample_images().images]
+    for place in range(PHOTO_CUTS):
+        picture = pictures[place % len(pictures)]
+        size = int(generator.integers(150, 420))
+        top = int(generator.integers(0, picture.shape[0] - size))
+        left = int(generator.integers(0, picture.shape[1] - size))
+        cuts.append(_radiograph(resize(picture[top : top + size, left : left + size], 224)))
+    return cuts
+
+
+def _radiograph(film: Films) -> Radiograph:
+    return Radiograph((np.clip(film, 0, 1) * 255).round().astype(np.uint8), 8, "PNG")
+
+
+def _likeness(film: Radiograph, parameters: GateParameters) -> Likeness:
+    return gate.likeness(gate.reduce(film), parameters)

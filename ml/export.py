@@ -1,0 +1,46 @@
+"""From a trained Keras model to the file that is served, and the proof that both answer alike."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ml.network import serving_model
+from ml.runtime import Outputs
+
+TOLERANCE = 1e-3
+
+
+def export_litert(model: keras.Model, path: Path) -> bool:
+    """Write the serving model as LiteRT. False where the backend is not TensorFlow, which alone can convert.
+
+    It goes by way of a SavedModel: a converter fed from a bare function loses the weights.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf  # noqa: TID251 - the converter is part of TensorFlow
+
+    with tempfile.TemporaryDirectory() as folder:
+        serving_model(model).export(folder, format="tf_saved_model", verbose=False)
+        path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+    return True
+
+
+def agreement(reference: Outputs, served: Outputs) -> dict[str, Any]:
+    """Largest differences between two runtimes over the same films, and whether logits agree within `TOLERANCE`."""
+    logit = float(np.abs(reference.logits - served.logits).max())
+    cells = float(np.abs(reference.maps - served.maps).max())
+    films = len(reference.logits)
+    agrees = bool(logit <= TOLERANCE)
+    return {
+        "films": films,
+        "largest_logit_difference": logit,
+        "largest_map_difference": cells,
+        "agrees": agrees,
+        "sentence": f"LiteRT and Keras gave logits within {logit:.1g} and maps within {cells:.1g} of each other on "
+        f"{films:,} validation films; {'LiteRT' if agrees else 'Keras'} serves.",
+    }

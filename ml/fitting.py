@@ -1,0 +1,270 @@
+"""The training loop: films in memory -> the weights of the lowest validation loss, resumable after every epoch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ml import metrics
+from ml.augment import augment
+from ml.dataset import LabelledFilm
+from ml.images import fit, read_radiograph, resize, standardise
+
+WORKING_SIDE = 128
+"""Films are changed at this size and then averaged down: large enough for blur and lettering to be real ones."""
+BATCH = 32
+LEARNING_RATE = 1e-3
+WEIGHT_DECAY = 1e-4
+LABEL_SMOOTHING = 0.05
+Films = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far training is; `epoch` counts from 1, `loss` and `auc` are those so far in it. Seconds are estimates."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    auc: float
+    seconds_left: float | None
+    finished_epoch: dict[str, float] | None = None
+
+
+@dataclass
+class State:
+    """What is kept between epochs beside the weights."""
+
+    task: dict[str, Any]
+    epoch: int = 0
+    best_epoch: int = 0
+    best_loss: float = float("inf")
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class ResumeError(RuntimeError):
+    """The folder holds the unfinished training of something else."""
+
+
+class Checkpoints:
+    """The unfinished training of one task, in a folder; every file is whole or absent."""
+
+    def __init__(self, folder: Path, task: dict[str, Any]) -> None:
+        """Raises `ResumeError` where the folder belongs to a training with other films or settings."""
+        self.folder = folder
+        self.state = State(task)
+        folder.mkdir(parents=True, exist_ok=True)
+        record = folder / "state.json"
+        if record.is_file():
+            self.state = State(**json.loads(record.read_text()))
+            if self.state.task != task:
+                raise ResumeError(
+                    f"{folder} holds an unfinished training with other films or settings; "
+                    "finish it with its own command, or delete the folder."
+                )
+
+    def weights(self, epoch: int) -> Path:
+        return self.folder / f"epoch-{epoch:03d}.weights.h5"
+
+    def save(self, model: keras.Model, state: State) -> None:
+        """Weights first, then the record that names them; weights that it no longer names go last."""
+        unfinished = self.folder / "unfinished.weights.h5"
+        model.save_weights(unfinished, overwrite=True)
+        unfinished.replace(self.weights(state.epoch))
+        record = self.folder / "state.json.unfinished"
+        record.write_text(json.dumps(asdict(state)))
+        record.replace(self.folder / "state.json")
+        keep = {self.weights(state.epoch), self.weights(state.best_epoch)}
+        for path in self.folder.glob("epoch-*.weights.h5"):
+            if path not in keep:
+                path.unlink()
+
+    def delete(self) -> None:
+        shutil.rmtree(self.folder)
+
+
+@keras.saving.register_keras_serializable("pneumoweb")
+class PneumoniaAUC(keras.metrics.AUC):
+    """AUC of the logit of pneumonia minus that of normal."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        super().update_state(
+            y_true[:, 1], keras.ops.sigmoid(y_pred[:, 1] - y_pred[:, 0]), sample_weight=sample_weight
+        )
+
+
+def load_films(films: Sequence[LabelledFilm], side: int = WORKING_SIDE) -> Films:
+    """Decode all films once, as (n, side, side) float32 in 0..1. Raises `ImageError` for a film that is none."""
+
+    def load(film: LabelledFilm) -> Films:
+        return fit(read_radiograph(film.path), side)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return np.stack(list(pool.map(load, films)))
+
+
+class Draws(keras.utils.PyDataset):
+    """One epoch: batches drawn evenly from both classes, every film changed at random.
+
+    Each film has a generator of its own, made of seed, epoch and position, so the films are the same in whatever
+    order threads work on them.
+    """
+
+    def __init__(self, films: Films, targets: NDArray[np.int64], side: int, seed: int, epoch: int) -> None:
+        super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
+        self.films, self.side, self.seed, self.epoch = films, side, seed, epoch
+        generator = np.random.default_rng([seed, epoch])
+        half = max(1, -(-len(films) // BATCH)) * BATCH // 2
+        drawn = [_draw(np.nonzero(targets == k)[0], half, generator) for k in (0, 1)]
+        self.order = np.stack(drawn, axis=1).reshape(-1)
+        self.targets = np.eye(2, dtype=np.float32)[targets[self.order]]
+
+    def __len__(self) -> int:
+        return len(self.order) // BATCH
+
+    def __getitem__(self, batch: int) -> tuple[Films, NDArray[np.float32]]:
+        rows = range(batch * BATCH, (batch + 1) * BATCH)
+        return np.stack([self._film(row) for row in rows])[..., None], self.targets[rows.start : rows.stop]
+
+    def _film(self, row: int) -> Films:
+        generator = np.random.default_rng([self.seed, self.epoch, row])
+        return standardise(resize(augment(self.films[self.order[row]], generator), self.side))
+
+
+def _draw(rows: NDArray[np.intp], wanted: int, generator: np.random.Generator) -> NDArray[np.intp]:
+    """`wanted` rows, each as often as any other, in random order."""
+    rounds = [generator.permutation(rows) for _ in range(-(-wanted // len(rows)))]
+    return np.concatenate(rounds)[:wanted]
+
+
+def train_epochs(
+    model: keras.Model,
+    train: tuple[Films, NDArray[np.int64]],
+    validation: tuple[Films, NDArray[np.int64]],
+    *,
+    epochs: int,
+    seed: int,
+    checkpoints: Checkpoints,
+    progress: Callable[[Progress], None] | None = None,
+) -> State:
+    """Train until `epochs` are done, going on where `checkpoints` left off; the best weights are in `model` after.
+
+    `train` are films as `load_films` gives them, `validation` prepared ones (n, side, side, 1), each with targets.
+    Best is the epoch of the lowest validation loss, in which both classes weigh the same.
+    """
+    side = int(model.input_shape[1])
+    steps = len(Draws(*train, side, seed, 0))
+    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * steps, warmup_steps=0)
+    model.compile(
+        optimizer=keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING),
+        metrics=["accuracy", PneumoniaAUC(name="auc")],
+    )
+    model.optimizer.build(model.trainable_variables)
+    state = checkpoints.state
+    if state.epoch:
+        model.load_weights(checkpoints.weights(state.epoch))
+    while state.epoch < epochs:
+        begun = time.monotonic()
+        _reseed(model, seed, state.epoch)
+        reporter = _Reporter(state, epochs, steps, progress)
+        draws = Draws(*train, side, seed, state.epoch)
+        fitted = model.fit(draws, epochs=1, verbose=0, shuffle=False, callbacks=[reporter]).history
+        row = {name: round(float(fitted[name][-1]), 6) for name in ("loss", "auc", "accuracy")}
+        row |= _judge(logits(model, validation[0]), validation[1])
+        state.epoch += 1
+        state.seconds += time.monotonic() - begun
+        state.history.append({"epoch": state.epoch, **row})
+        if row["val_loss"] < state.best_loss:
+            state.best_loss, state.best_epoch = row["val_loss"], state.epoch
+        checkpoints.save(model, state)
+        reporter.finish(row)
+    model.load_weights(checkpoints.weights(state.best_epoch))
+    return state
+
+
+def logits(model: keras.Model, films: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Pneumonia minus normal, (n,), of standardised films (n, side, side, 1)."""
+    out = np.concatenate(
+        [
+            keras.ops.convert_to_numpy(model(films[i : i + 128], training=False))
+            for i in range(0, len(films), 128)
+        ]
+    ).astype(np.float64)
+    return np.asarray(out[:, 1] - out[:, 0])
+
+
+def balanced(targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Weights that give both classes half of the sum."""
+    counts = np.bincount(targets, minlength=2)
+    return np.asarray(0.5 / counts[targets])
+
+
+def _judge(differences: NDArray[np.float64], targets: NDArray[np.int64]) -> dict[str, float]:
+    losses = np.logaddexp(0.0, np.where(targets == 1, -differences, differences))
+    return {
+        "val_loss": round(float(np.average(losses, weights=balanced(targets))), 6),
+        "val_auc": round(metrics.auc(targets, differences), 6),
+        "val_accuracy": round(float(((differences >= 0) == (targets == 1)).mean()), 6),
+    }
+
+
+def _reseed(model: keras.Model, seed: int, epoch: int) -> None:
+    """Give each dropout layer its state by epoch: a resumed training draws what an unbroken one would have drawn."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout) and layer.seed_generator is not None:
+            layer.seed_generator.state.assign(np.array([seed, epoch], dtype="uint32"))
+
+
+class _Reporter(keras.callbacks.Callback):
+    """Passes on how far an epoch is."""
+
+    def __init__(
+        self, state: State, epochs: int, steps: int, listener: Callable[[Progress], None] | None
+    ) -> None:
+        super().__init__()
+        self.state, self.epochs, self.steps, self.listener = state, epochs, steps, listener
+        self.begun = time.monotonic()
+        self.last = (0, 0.0, 0.5)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        figures = logs or {}
+        self.last = (batch + 1, float(figures["loss"]), float(figures["auc"]))
+        self._report(None)
+
+    def finish(self, row: dict[str, float]) -> None:
+        self._report(row)
+
+    def _report(self, row: dict[str, float] | None) -> None:
+        if self.listener is None:
+            return
+        step, loss, area = self.last
+        epoch = self.state.epoch if row else self.state.epoch + 1
+        done = (epoch - 1) * self.steps + step
+        here = max(1, step)
+        pace = (time.monotonic() - self.begun) / here
+        self.listener(
+            Progress(
+                epoch,
+                self.epochs,
+                step,
+                self.steps,
+                loss,
+                area,
+                pace * (self.epochs * self.steps - done),
+                row,
+            )
+        )

@@ -1,0 +1,147 @@
+"""Is this one upright frontal chest film, of a patient the model was validated for? Reasons in words if not.
+
+The gate looks at the picture alone, before the network does, and needs neither a gradient nor a deep-learning
+runtime: simple statistics, then the film averaged to 32 x 32 in the principal components of training films. What the
+components cannot rebuild is no chest; a small head on the components tells an upright film from one that was turned,
+inverted or is something else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.images import Radiograph, fit, standardise
+
+SIDE = 32
+KINDS = ("film", "turned left", "upside down", "turned right", "inverted", "other")
+MIN_RESOLUTION = 128
+MAX_ASPECT = 2.2
+MAX_COLOUR = 0.08
+MIN_DEVIATION = 0.03
+MIN_GREYS = 12
+_ADVICE = {
+    "turned left": "The film seems to lie on its side; turn it upright and upload it again.",
+    "upside down": "The film seems to be upside down; turn it upright and upload it again.",
+    "turned right": "The film seems to lie on its side; turn it upright and upload it again.",
+    "inverted": "Black and white seem to be swapped; export the film with bones in white and upload it again.",
+    "other": "This does not look like a frontal chest film.",
+}
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class GateParameters:
+    """Arrays of `gate.npz`. With d = SIDE * SIDE, k components and h hidden units:
+
+    `mean` (d,), `components` (k, d), `scale` (k,) deviations of the scores; the head's `hidden_kernel` (k, h),
+    `hidden_bias` (h,), `kind_kernel` (h, 6), `kind_bias` (6,). Limits, scalars: `rest_limit` on the share of the
+    picture that the components leave and `distance_limit` on the mean squared standardised score; `film_limits` (5,)
+    on the log odds of being a film rather than each other kind.
+    """
+
+    mean: Array
+    components: Array
+    scale: Array
+    hidden_kernel: Array
+    hidden_bias: Array
+    kind_kernel: Array
+    kind_bias: Array
+    rest_limit: Array
+    distance_limit: Array
+    film_limits: Array
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How a picture lies to the training films: the share of it that the components leave, the mean squared
+    standardised score, and the log odds (5,) of an upright film against each other kind."""
+
+    rest: float
+    distance: float
+    odds: Array
+
+
+def load_parameters(path: Path) -> GateParameters:
+    with np.load(path, allow_pickle=False) as arrays:
+        return GateParameters(**{item.name: arrays[item.name] for item in fields(GateParameters)})
+
+
+def refusals(radiograph: Radiograph, parameters: GateParameters) -> list[str]:
+    """Why this picture is not answered, one sentence each; empty if it looks like one frontal chest film."""
+    reasons = statistics_refusals(radiograph)
+    if reasons:
+        return reasons
+    return likeness_refusals(likeness(reduce(radiograph), parameters), parameters)
+
+
+def statistics_refusals(radiograph: Radiograph) -> list[str]:
+    """What needs no training films: size, shape, colour, blankness."""
+    reasons = []
+    shorter, longer = sorted((radiograph.height, radiograph.width))
+    if shorter < MIN_RESOLUTION:
+        reasons.append(
+            f"The picture is {radiograph.width} x {radiograph.height} pixels; at least {MIN_RESOLUTION} on each "
+            "side are needed for an answer."
+        )
+    if longer > MAX_ASPECT * shorter:
+        reasons.append("The picture is too long and narrow to be one chest film.")
+    if radiograph.colourfulness > MAX_COLOUR:
+        reasons.append("This is a colour picture, not a radiograph.")
+    small = fit(radiograph, SIDE * 2)
+    if float(small.std()) < MIN_DEVIATION * max(float(small.max()), 1e-6) or _greys(small) < MIN_GREYS:
+        reasons.append("The picture is blank or nearly so.")
+    return reasons
+
+
+def likeness_refusals(found: Likeness, parameters: GateParameters) -> list[str]:
+    short = found.odds - parameters.film_limits
+    if float(short.min()) < 0.0:
+        return [_ADVICE[KINDS[1 + int(np.argmin(np.where(short < 0, found.odds, np.inf)))]]]
+    if found.rest > float(parameters.rest_limit) or found.distance > float(parameters.distance_limit):
+        return [_ADVICE["other"]]
+    return []
+
+
+def reduce(radiograph: Radiograph) -> Array:
+    """The film as the gate sees it: (SIDE * SIDE,), standardised."""
+    return standardise(fit(radiograph, SIDE)).reshape(-1)
+
+
+def likeness(reduced: Array, parameters: GateParameters) -> Likeness:
+    """Compare one reduced film with the training films."""
+    centred = reduced - parameters.mean
+    scores = parameters.components @ centred
+    left = centred - scores @ parameters.components
+    standard = scores / parameters.scale
+    hidden = np.maximum(standard @ parameters.hidden_kernel + parameters.hidden_bias, 0.0)
+    odds = hidden @ parameters.kind_kernel + parameters.kind_bias
+    return Likeness(float(np.mean(left**2)), float(np.mean(standard**2)), odds[0] - odds[1:])
+
+
+def population_findings(population: dict[str, Any], age_years: float | None) -> tuple[list[str], list[str]]:
+    """(refusals, warnings) for the patient's age, from the card's `population`."""
+    youngest, oldest = population["age_years"]
+    limit = population["refuse_from_years"]
+    validated = f"The model was validated on patients of {youngest:g} to {oldest:g} years only"
+    if age_years is None:
+        return [], [f"The patient's age is not known. {validated}."]
+    if limit is not None and age_years >= limit:
+        return [f"No answer is given from {limit:g} years of age. {population['evidence']}"], []
+    if not youngest <= age_years < oldest + 1:
+        return [], [f"{validated}; this patient is {_age(age_years)}."]
+    return [], []
+
+
+def _age(years: float) -> str:
+    if years < 1:
+        return "under 1 year old"
+    return f"{int(years)} year{'' if int(years) == 1 else 's'} old"
+
+
+def _greys(small: Array) -> int:
+    return len(np.unique((small * 255).round()))

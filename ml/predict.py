@@ -1,0 +1,207 @@
+"""Films -> answers. Also a command: `python -m ml.predict FILE... [--model DIR] [--json]`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from ml import gate
+from ml.artifact import GATE_FILE, KERAS_FILE, LITERT_FILE, SHIPPED, ArtifactError, check
+from ml.heatmap import beyond_normal, heatmap_png, to_unit
+from ml.images import PREPROCESSING_VERSION, ImageError, Radiograph, fit, read_radiograph, standardise
+from ml.metrics import sigmoid
+from ml.runtime import Keras, LiteRT, Outputs, Runtime
+
+__all__ = ["Answer", "Predictor", "heatmap_png"]
+BATCH = 16
+
+
+@dataclass
+class Answer:
+    """What is said of one film. A rejected film has reasons, and neither label, probability nor heatmap.
+
+    `probability` is that of pneumonia; `heatmap` (side, side) in 0..1 is the evidence for it, on one scale for all
+    films; `receipt` names everything that the answer depends on, so that it can be made again and compared.
+    """
+
+    status: Literal["accepted", "rejected"]
+    label: Literal["NORMAL", "PNEUMONIA"] | None
+    probability: float | None
+    threshold: float
+    reasons: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    heatmap: NDArray[np.float32] | None = None
+    embedding: NDArray[np.float32] | None = None
+    receipt: dict[str, str] = field(default_factory=dict)
+    milliseconds: float = 0.0
+
+
+class Predictor:
+    """One model version, loaded and checked. Raises `ArtifactError` where the folder is not what its card says.
+
+    Not for several threads at once: give each its own.
+    """
+
+    def __init__(
+        self, model_dir: Path = SHIPPED, runtime: Literal["litert", "keras"] = "litert", threads: int = 1
+    ) -> None:
+        self.card = check(model_dir)
+        self.name = self.card.name
+        if self.card.preprocessing != PREPROCESSING_VERSION:
+            raise ArtifactError(
+                f"{model_dir} was trained with preprocessing {self.card.preprocessing}; "
+                f"this is {PREPROCESSING_VERSION}. Train it again or use the release that it came with."
+            )
+        self._reference = np.array(self.card.heatmap["reference"], dtype=np.float32)
+        self._gate = gate.load_parameters(model_dir / GATE_FILE)
+        weights = LITERT_FILE if runtime == "litert" and self.card.runtime == "litert" else KERAS_FILE
+        self._runtime: Runtime
+        if weights == LITERT_FILE:
+            self._runtime = LiteRT(model_dir / LITERT_FILE, threads)
+        else:
+            self._runtime = Keras(model_dir / KERAS_FILE)
+        self._receipt = {
+            "model": self.name,
+            "preprocessing": PREPROCESSING_VERSION,
+            "weights_sha256": self.card.files[weights],
+            "gate_sha256": self.card.files[GATE_FILE],
+            "runtime": self._runtime.name,
+        }
+
+    def predict(
+        self, films: Sequence[Radiograph], ages: Sequence[float | None] | None = None
+    ) -> list[Answer]:
+        """One answer for each film, in order; all that pass the gate share one forward pass.
+
+        `ages` are in years, None where not known; without them, nothing is said of age. `milliseconds` is each
+        film's equal part of the time for all.
+        """
+        if ages is not None and len(ages) != len(films):
+            raise ValueError("There must be one age for each film.")
+        begun = time.perf_counter()
+        answers = [self._screen(film, None if ages is None else (ages[i],)) for i, film in enumerate(films)]
+        accepted = [i for i, answer in enumerate(answers) if answer.status == "accepted"]
+        if accepted:
+            side = self.card.input_size
+            prepared = np.stack([standardise(fit(films[i], side)) for i in accepted])[..., None]
+            self._fill([answers[i] for i in accepted], self._runtime.run(prepared))
+        spent = (time.perf_counter() - begun) * 1000
+        for answer in answers:
+            answer.milliseconds = spent / len(answers)
+        return answers
+
+    def _screen(self, film: Radiograph, age: tuple[float | None] | None) -> Answer:
+        """The answer as far as gate and age decide it."""
+        refused, warned = ([], []) if age is None else gate.population_findings(self.card.population, age[0])
+        reasons = gate.refusals(film, self._gate) + refused
+        return Answer(
+            status="rejected" if reasons else "accepted",
+            label=None,
+            probability=None,
+            threshold=self.card.threshold,
+            reasons=reasons,
+            warnings=warned,
+            receipt={"pixels_sha256": pixels_sha256(film), **self._receipt},
+        )
+
+    def _fill(self, answers: list[Answer], outputs: Outputs) -> None:
+        probabilities = sigmoid(outputs.logits / self.card.calibration["temperature"])
+        evidence = beyond_normal(outputs.maps, self._reference)
+        scale, stride = self.card.heatmap["scale"], self.card.heatmap["stride"]
+        heatmaps = to_unit(evidence, scale, stride, self.card.input_size)
+        for answer, probability, heatmap, embedding in zip(
+            answers, probabilities, heatmaps, outputs.embeddings, strict=True
+        ):
+            answer.probability = float(probability)
+            answer.label = "PNEUMONIA" if answer.probability >= answer.threshold else "NORMAL"
+            answer.heatmap = heatmap
+            answer.embedding = embedding
+
+
+def pixels_sha256(film: Radiograph) -> str:
+    """sha256 of size, depth and grey values: the same for a file and its re-encoded copy."""
+    shape = f"{film.height}x{film.width} {film.pixels.dtype.str} ".encode()
+    return hashlib.sha256(shape + np.ascontiguousarray(film.pixels).tobytes()).hexdigest()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 if every file was read, 1 if any was an error, 2 where the command or the model is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ml.predict", description="Answer pneumonia or normal for chest X-rays (PNG or JPEG)."
+    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--model", type=Path, default=SHIPPED, metavar="DIR", help="folder of a model version"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a file, a line each")
+    options = parser.parse_args(arguments)
+    try:
+        predictor = Predictor(options.model)
+    except ArtifactError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    failed = False
+    with tqdm(total=len(options.files), unit="film", disable=len(options.files) < 2 * BATCH) as bar:
+        for start in range(0, len(options.files), BATCH):
+            rows = _answer(predictor, options.files[start : start + BATCH])
+            for row in rows:
+                failed = failed or row["status"] == "error"
+                with tqdm.external_write_mode(file=sys.stdout):
+                    print(json.dumps(row, ensure_ascii=False) if options.json else _in_words(row), flush=True)
+            bar.update(len(rows))
+    return 1 if failed else 0
+
+
+def _answer(predictor: Predictor, files: Sequence[Path]) -> list[dict[str, Any]]:
+    """Rows of the JSON contract for some files, in order; one that cannot be read does not stop the others."""
+    errors: dict[int, str] = {}
+    films: dict[int, Radiograph] = {}
+    for place, path in enumerate(files):
+        try:
+            films[place] = read_radiograph(path)
+        except ImageError as error:
+            errors[place] = str(error)
+        except FileNotFoundError:
+            errors[place] = "There is no such file."
+        except OSError as error:
+            errors[place] = f"The file cannot be read: {error.strerror or error}."
+    answers = dict(zip(films, predictor.predict(list(films.values())), strict=True))
+    rows = []
+    for place, path in enumerate(files):
+        answer = answers.get(place)
+        rows.append(
+            {
+                "file": str(path),
+                "status": answer.status if answer else "error",
+                "label": answer.label if answer else None,
+                "probability": answer.probability if answer else None,
+                "threshold": predictor.card.threshold,
+                "reasons": answer.reasons if answer else [errors[place]],
+                "model": predictor.name,
+                "milliseconds": round(answer.milliseconds, 3) if answer else None,
+            }
+        )
+    return rows
+
+
+def _in_words(row: dict[str, Any]) -> str:
+    if row["status"] == "accepted":
+        told = f"{row['label']}  probability {row['probability']:.3f}, threshold {row['threshold']:g}"
+    else:
+        told = f"{row['status']}  {' '.join(row['reasons'])}"
+    return f"{row['file']}: {told}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""The two ways to run a model version. Each loads only its own library, when it is made."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Films = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """For n films: `logits` (n,) pneumonia minus normal, `maps` (n, h, w) in logits, `embeddings` (n, d)."""
+
+    logits: Films
+    maps: Films
+    embeddings: Films
+
+
+class Runtime(Protocol):
+    name: str
+
+    def run(self, films: Films) -> Outputs:
+        """One forward pass over standardised films (n, side, side, 1)."""
+        ...
+
+
+class LiteRT:
+    """The exported network on XNNPACK. Not for several threads at once: give each its own."""
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.name = f"litert {importlib.metadata.version('ai-edge-litert')}"
+        self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        runner: Any = self._interpreter.get_signature_runner("serving_default")
+        (self._input,) = runner.get_input_details()
+        self._runner = runner
+
+    def run(self, films: Films) -> Outputs:
+        found = self._runner(**{self._input: np.ascontiguousarray(films, dtype=np.float32)})
+        return Outputs(found["logit"].reshape(-1), found["map"], found["embedding"])
+
+
+class Keras:
+    """The network as it was trained, compiled by Keras on whatever backend is set."""
+
+    def __init__(self, path: Path) -> None:
+        import keras
+
+        from ml.network import serving_model
+
+        self.name = f"keras {keras.version()} {keras.backend.backend()}"
+        self._model = serving_model(keras.saving.load_model(path, compile=False, safe_mode=True))
+
+    def run(self, films: Films) -> Outputs:
+        found = self._model.predict_on_batch(films)
+        return Outputs(found["logit"].reshape(-1), found["map"], found["embedding"])
+
+
+def run_all(runtime: Runtime, films: Films, batch: int = 64) -> Outputs:
+    """`run` in batches, for more films than belong in memory at once."""
+    parts = [runtime.run(films[i : i + batch]) for i in range(0, len(films), batch)]
+    return Outputs(
+        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("logits", "maps", "embeddings"))
+    )
