@@ -8,7 +8,7 @@ no transaction stays open while the model works.
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -49,8 +49,8 @@ def warm_up() -> None:
         predictor_for(version)
 
 
-def claim(limit: int | None = None) -> list[Prediction]:
-    """Lease up to `limit` of the longest-waiting predictions of one model version.
+def claim(limit: int | None = None, skip: Collection[int] = ()) -> list[Prediction]:
+    """Lease up to `limit` of the longest-waiting predictions of one model version that is not in `skip`.
 
     A prediction that was tried before is claimed alone: if its film brings the process down again,
     no other film's attempts are spent with it.
@@ -91,7 +91,8 @@ def analyse(claimed: Sequence[Prediction]) -> None:
             films.append((prediction, _read(prediction)))
         except (OSError, ImageError) as error:
             log.exception("film %s cannot be read from the storage", prediction.film_id)
-            _retry_or_fail(prediction, f"The stored film cannot be read ({type(error).__name__}).")
+            why = f"The stored film cannot be read ({type(error).__name__})."
+            _retry_or_fail(prediction, why, at_once=False)
     if not films:
         return
     predictor = predictor_for(films[0][0].model_version)
@@ -104,13 +105,24 @@ def analyse(claimed: Sequence[Prediction]) -> None:
 def work(seconds: float = 5.0) -> bool:
     """Claim and analyse batches for about `seconds`; return whether films may still be waiting."""
     stop = time.monotonic() + seconds
-    while batch := claim():
+    unloadable: set[int] = set()
+    while batch := claim(skip=unloadable):
+        version = batch[0].model_version
+        try:
+            predictor_for(version)
+        except Exception:  # a damaged artifact, a storage that is away, too little memory
+            log.exception("%s cannot be loaded; its films wait until it can", version)
+            unloadable.add(version.pk)
+            _give_back(batch)
+            continue
         try:
             analyse(batch)
         except Exception as error:
             log.exception("a batch of %d films failed", len(batch))
+            why = f"The model could not read this film ({type(error).__name__})."
             for prediction in batch:
-                _retry_or_fail(prediction, f"The model could not read this film ({type(error).__name__}).")
+                # Of several films one may be to blame: each gets its turn alone, and at once.
+                _retry_or_fail(prediction, why, at_once=len(batch) > 1)
         if time.monotonic() > stop:
             return True
     return False
@@ -123,7 +135,7 @@ def reconcile() -> dict[str, int]:
     """
     reclaimed = failed = 0
     for prediction in Prediction.objects.expired():
-        if _retry_or_fail(prediction, "The worker stopped while it read this film."):
+        if _retry_or_fail(prediction, prediction.failure or "The worker stopped while it read this film."):
             failed += 1
         else:
             reclaimed += 1
@@ -136,7 +148,12 @@ def _read(prediction: Prediction) -> Radiograph:
 
 
 def _store(prediction: Prediction, answer: Answer) -> None:
-    common = {"warnings": answer.warnings, "receipt": answer.receipt, "compute_ms": answer.milliseconds}
+    common = {
+        "warnings": answer.warnings,
+        "receipt": answer.receipt,
+        "compute_ms": answer.milliseconds,
+        "failure": "",
+    }
     if answer.status != "accepted":
         _finish(prediction, Prediction.State.REJECTED, reasons=answer.reasons, **common)
         return
@@ -165,8 +182,25 @@ def _finish(prediction: Prediction, state: str, **fields: object) -> bool:
     )
 
 
-def _retry_or_fail(prediction: Prediction, why: str) -> bool:
-    """Put the prediction back into the queue, or fail it after the last attempt; return whether it failed."""
+def _give_back(claimed: Sequence[Prediction]) -> None:
+    """Put films back as they were before the claim: nobody has tried to read them."""
+    held = Prediction.objects.running().filter(
+        pk__in=[p.pk for p in claimed], lease_token=claimed[0].lease_token
+    )
+    held.update(
+        state=Prediction.State.QUEUED,
+        lease_token=None,
+        lease_until=None,
+        started_at=None,
+        attempts=F("attempts") - 1,
+    )
+
+
+def _retry_or_fail(prediction: Prediction, why: str, at_once: bool = True) -> bool:
+    """Put the prediction back into the queue, or fail it after the last attempt; return whether it failed.
+
+    Unless `at_once`, it rests until its lease ends: a storage that is away for a minute costs no film its attempts.
+    """
     if prediction.attempts >= settings.MAX_ATTEMPTS:
         return _finish(
             prediction,
@@ -174,5 +208,10 @@ def _retry_or_fail(prediction: Prediction, why: str) -> bool:
             failure=f"{why} It was tried {prediction.attempts} times. The film is kept; ask your administrator.",
         )
     held = Prediction.objects.running().filter(pk=prediction.pk, lease_token=prediction.lease_token)
-    held.update(state=Prediction.State.QUEUED, lease_token=None, lease_until=None, started_at=None)
+    if at_once:
+        held.update(
+            state=Prediction.State.QUEUED, lease_token=None, lease_until=None, started_at=None, failure=""
+        )
+    else:
+        held.update(failure=why)
     return False
