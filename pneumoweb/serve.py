@@ -51,8 +51,8 @@ class Site:
     @property
     def address(self) -> str:
         """Return the address to open on this machine."""
-        here = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(self.host, self.host)  # noqa: S104 - a comparison
-        return f"http://[{here}]:{self.port}/" if ":" in here.strip("[]") else f"http://{here}:{self.port}/"
+        here = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.host, self.host)  # noqa: S104 - a comparison
+        return f"http://[{here}]:{self.port}/" if ":" in here else f"http://{here}:{self.port}/"
 
     def programs(self) -> dict[str, list[str]]:
         """Return the commands to keep running, in the order in which they start; they stop in reverse."""

@@ -1,0 +1,126 @@
+"""Fixtures of all tests: private files, one embedded broker, and the real processes of the site."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import current_app
+from django.db import connection
+
+from diagnosis import registry
+from diagnosis.models import ModelVersion
+from ml import artifact
+from pneumoweb.broker import EmbeddedBroker, embedded
+from tests.processes import Broker, Child, LiveSite, environment, free_port, start_site
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of the whole test run; the processes that tests start share it."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(data_folder: Path) -> None:
+    """SQLite's test database is a file, so that several processes can open it."""
+    if connection.vendor == "sqlite":
+        connection.settings_dict["TEST"]["NAME"] = str(data_folder / "test.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def embedded_broker(data_folder: Path) -> EmbeddedBroker:
+    return embedded(data_folder / "broker", os.environ.get("EMBEDDED_BROKER", "auto"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def celery_talks_to_the_test_broker(embedded_broker: EmbeddedBroker) -> None:
+    """No test reaches the broker of a site that runs on this machine. It is down unless a test starts it."""
+    current_app.conf.broker_url = embedded_broker.url
+
+
+@pytest.fixture(autouse=True)
+def private_files(settings: Any, data_folder: Path) -> Path:
+    """Let every test store files in the run's data folder, and hash passwords fast."""
+    files = data_folder / "files"
+    storages = {**settings.STORAGES}
+    storages["default"] = {**storages["default"], "OPTIONS": {"location": str(files)}}
+    settings.STORAGES = storages
+    settings.DATA_DIR = data_folder
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    return files
+
+
+@pytest.fixture
+def empty_files(private_files: Path) -> Path:
+    """An empty storage, for tests that count files."""
+    shutil.rmtree(private_files, ignore_errors=True)
+    return private_files
+
+
+@pytest.fixture
+def production(request: pytest.FixtureRequest) -> ModelVersion:
+    """The shipped model in production."""
+    if not {"db", "transactional_db", "django_db_serialized_rollback"} & set(request.fixturenames):
+        request.getfixturevalue("db")
+    version = registry.import_artifact(artifact.SHIPPED)
+    return registry.promote(version, by=None, reason="For the tests")
+
+
+@pytest.fixture
+def broker(embedded_broker: EmbeddedBroker) -> Iterator[Broker]:
+    """The embedded broker, empty and running; a test may stop and start it."""
+    running = Broker(embedded_broker)
+    running.start()
+    running.flush()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def start(data_folder: Path) -> Iterator[Callable[..., Child]]:
+    """Start real processes of the site over the test's database and files; all end with the test."""
+    children: list[Child] = []
+
+    def begin(*command: str, **variables: str) -> Child:
+        child = Child(
+            command, environment(data_folder, **variables), data_folder / f"child-{len(children)}.log"
+        )
+        children.append(child)
+        return child
+
+    yield begin
+    for child in children:
+        child.end()
+
+
+@pytest.fixture(scope="session")
+def live_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
+    """A whole site as `make run` starts it, with its own data folder, demo patients and accounts.
+
+    `live_site.url` ends with a slash; `live_site.accounts["clinician"]` is (e-mail address, password).
+    """
+    site = start_site(tmp_path_factory.mktemp("site"), free_port())
+    yield site
+    status = site.stop()
+    assert status == 0, site.output()
+
+
+def browser_program() -> str | None:
+    """Return the machine's own Chromium, None where Playwright's is to be used."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Let pytest-playwright use the machine's Chromium; root needs it without its sandbox, as in CI."""
+    arguments = ["--no-sandbox"] if os.getuid() == 0 else []
+    program = browser_program()
+    return {
+        **browser_type_launch_args,
+        "args": arguments,
+        **({"executable_path": program} if program else {}),
+    }
