@@ -64,7 +64,7 @@ class PatientForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        clinic = data.get("clinic") or self.instance.clinic
+        clinic = data.get("clinic") if "clinic" in self.fields else self.instance.clinic
         mrn = data.get("mrn")
         if clinic and mrn:
             same = Patient.objects.filter(clinic=clinic, mrn__iexact=mrn).exclude(pk=self.instance.pk).first()

@@ -98,7 +98,9 @@ class FilmFactory(factory.django.DjangoModelFactory):
     uploaded_by = factory.SelfAttribute("study.uploaded_by")
     name = factory.Sequence("film-{}.png".format)
     sha256 = factory.LazyAttribute(lambda o: hashlib.sha256(o.data).hexdigest())
-    file = factory.LazyAttribute(lambda o: default_storage.save(f"films/{o.patient.pk}/film.png", ContentFile(o.data)))
+    file = factory.LazyAttribute(
+        lambda o: default_storage.save(f"films/{o.patient.pk}/film.png", ContentFile(o.data))
+    )
     thumbnail = factory.SelfAttribute("file")
     source_format = "PNG"
     source_bytes = factory.LazyAttribute(lambda o: len(o.data))
@@ -133,6 +135,8 @@ class AnswerFactory(PredictionFactory):
     label = "PNEUMONIA"
     probability = 0.87
     threshold = 0.5
-    heatmap = factory.LazyFunction(lambda: default_storage.save("heatmaps/test.png", ContentFile(png(99, 64))))
+    heatmap = factory.LazyFunction(
+        lambda: default_storage.save("heatmaps/test.png", ContentFile(png(99, 64)))
+    )
     finished_at = factory.LazyFunction(timezone.now)
     compute_ms = 4.2

@@ -14,7 +14,7 @@ def film_array(seed: int = 0, side: int = 256) -> np.ndarray:
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:side, 0:side] / side
     body = 150 * np.exp(-(((x - 0.5) / 0.42) ** 6))
-    lungs = sum(np.exp(-(((x - c) / 0.13) ** 2 + ((y - 0.48) / 0.28) ** 2) ** 2) for c in (0.3, 0.7))
+    lungs = sum(np.exp(-((((x - c) / 0.13) ** 2 + ((y - 0.48) / 0.28) ** 2) ** 2)) for c in (0.3, 0.7))
     picture = body - 95 * lungs + 60 * np.exp(-(((x - 0.5) / 0.05) ** 2)) + rng.normal(0, 4, (side, side))
     return np.clip(picture, 0, 255).astype(np.uint8)
 

@@ -39,7 +39,7 @@ def register(request: UserRequest) -> HttpResponse:
     """Register a patient of the user's own clinic."""
     if not request.user.is_superuser and request.user.clinic is None:
         return render(request, "patients/no_clinic.html", status=403)
-    form = PatientForm(request.POST or None, user=request.user)
+    form = PatientForm(request.POST if request.method == "POST" else None, user=request.user)
     if request.method == "POST" and form.is_valid():
         form.instance.created_by = request.user
         patient = form.save()
@@ -56,7 +56,7 @@ def edit(request: UserRequest, pk: int) -> HttpResponse:
     """Correct a patient's number, name, birth date or sex."""
     patient = get_patient_for(request.user, pk)
     shown = str(patient.name)
-    form = PatientForm(request.POST or None, instance=patient, user=request.user)
+    form = PatientForm(request.POST if request.method == "POST" else None, instance=patient, user=request.user)
     if request.method == "POST" and form.is_valid():
         form.save()
         audit.record(

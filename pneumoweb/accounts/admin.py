@@ -46,8 +46,15 @@ class PeopleAdmin(UserAdmin):
             {
                 "classes": ("wide",),
                 "fields": (
-                    "email", "first_name", "last_name", "clinic", "groups", "is_staff",
-                    "usable_password", "password1", "password2",
+                    "email",
+                    "first_name",
+                    "last_name",
+                    "clinic",
+                    "groups",
+                    "is_staff",
+                    "usable_password",
+                    "password1",
+                    "password2",
                 ),
             },
         ),

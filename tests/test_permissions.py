@@ -1,0 +1,186 @@
+"""Every address x every role x own or foreign clinic."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from diagnosis.models import Patient, Prediction
+from diagnosis.permissions import roles_of, visible_films, visible_patients
+from pneumoweb.accounts.models import Clinic
+from tests.factories import AnswerFactory, ClinicFactory, FilmFactory, PatientFactory, StudyFactory, make_user
+
+pytestmark = pytest.mark.django_db
+ROLES = ["", "clinician", "reviewer", "staff", "administrator"]
+INSIDE = ["clinician", "reviewer", "staff", "administrator"]
+REVIEWERS = ["reviewer", "staff", "administrator"]
+STAFF = ["staff", "administrator"]
+
+
+@dataclass(frozen=True)
+class Address:
+    """One address: who may use it, what a permitted user gets, and whose patient it names."""
+
+    name: str
+    about: str | None
+    roles: list[str]
+    status: int = 200
+    method: str = "get"
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+ADDRESSES = [
+    Address("home", None, INSIDE),
+    Address("patients", None, INSIDE),
+    Address("patient_new", None, INSIDE),
+    Address("patient_new", None, INSIDE, 422, "post"),
+    Address("patient", "patient", INSIDE),
+    Address("patient_edit", "patient", INSIDE),
+    Address("patient_edit", "patient", INSIDE, 422, "post"),
+    Address("upload", "patient", INSIDE),
+    Address("upload", "patient", INSIDE, 422, "post"),
+    Address("film", "film", INSIDE),
+    Address("film_status", "film", INSIDE),
+    Address("film_again", "film", INSIDE, 302, "post"),
+    Address("film_image", "film", INSIDE),
+    Address("film_preview", "film", INSIDE),
+    Address("heatmap", "prediction", INSIDE),
+    Address("review_queue", None, REVIEWERS),
+    Address("review", "prediction", REVIEWERS, 302, "post", {"verdict": "normal"}),
+    Address("models", None, STAFF),
+    Address("model", "model", STAFF),
+    Address("model_production", None, STAFF, 302),
+    Address("model_promote", "model", STAFF, 302, "post"),
+]
+
+
+@dataclass
+class World:
+    """A clinic with one answered film."""
+
+    clinic: Clinic
+    patient: Patient
+    prediction: Prediction
+
+    def pk(self, about: str | None) -> dict[str, int]:
+        keys = {
+            "patient": self.patient.pk,
+            "film": self.prediction.film_id,
+            "prediction": self.prediction.pk,
+            "model": self.prediction.model_version_id,
+        }
+        return {"pk": keys[about]} if about else {}
+
+
+@pytest.fixture
+def world() -> World:
+    clinic = ClinicFactory()
+    patient = PatientFactory(clinic=clinic)
+    answer = AnswerFactory(
+        film=FilmFactory(study=StudyFactory(patient=patient)), model_version__stage="production"
+    )
+    return World(clinic, patient, answer)
+
+
+def ask(client: Client, address: Address, world: World) -> int:
+    call = getattr(client, address.method)
+    return int(call(reverse(address.name, kwargs=world.pk(address.about)), address.data).status_code)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("address", ADDRESSES, ids=lambda a: f"{a.method} {a.name}")
+def test_own_clinic(client: Client, world: World, address: Address, role: str) -> None:
+    client.force_login(make_user(role, world.clinic))
+    assert ask(client, address, world) == (address.status if role in address.roles else 403)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(
+    "address", [a for a in ADDRESSES if a.about not in (None, "model")], ids=lambda a: f"{a.method} {a.name}"
+)
+def test_foreign_clinic_does_not_exist(client: Client, world: World, address: Address, role: str) -> None:
+    client.force_login(make_user(role, ClinicFactory()))
+    if role == "administrator":
+        expected = address.status
+    else:
+        expected = 404 if role in address.roles else 403
+    assert ask(client, address, world) == expected
+
+
+@pytest.mark.parametrize("address", ADDRESSES, ids=lambda a: f"{a.method} {a.name}")
+def test_nobody_passes_without_logging_in(client: Client, world: World, address: Address) -> None:
+    call = getattr(client, address.method)
+    response = call(reverse(address.name, kwargs=world.pk(address.about)), address.data)
+    assert response.status_code == 302
+    assert response["Location"].startswith("/accounts/login/")
+
+
+def test_every_address_of_the_application_is_in_the_table() -> None:
+    def names(patterns: list[URLPattern | URLResolver]) -> set[str]:
+        return {p.name for p in patterns if isinstance(p, URLPattern) and p.name}
+
+    application = next(
+        p for p in get_resolver().url_patterns if isinstance(p, URLResolver) and str(p.pattern) == ""
+    )
+    assert names(application.url_patterns) == {a.name for a in ADDRESSES}
+
+
+@pytest.mark.parametrize(
+    "address", [a for a in ADDRESSES if a.method == "post" and a.status == 302], ids=lambda a: a.name
+)
+def test_what_changes_something_refuses_get(client: Client, world: World, address: Address) -> None:
+    client.force_login(make_user("administrator", world.clinic))
+    assert client.get(reverse(address.name, kwargs=world.pk(address.about))).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("role", "status"), [("clinician", 302), ("reviewer", 302), ("staff", 200), ("administrator", 200)]
+)
+def test_the_admin_shows_a_member_of_staff_no_records_without_permission(
+    client: Client, world: World, role: str, status: int
+) -> None:
+    client.force_login(make_user(role, world.clinic))
+    assert client.get("/admin/").status_code == status
+    expected = {"administrator": 200, "staff": 403}.get(role, 302)
+    assert client.get("/admin/diagnosis/patient/").status_code == expected
+
+
+def test_lists_name_only_patients_of_the_own_clinic(client: Client, world: World) -> None:
+    foreign = PatientFactory(name="Somebody Elsewhere")
+    AnswerFactory(film__study__patient=foreign, model_version=world.prediction.model_version)
+    client.force_login(make_user("reviewer", world.clinic))
+    for name in ("home", "patients", "review_queue"):
+        page = client.get(reverse(name)).content.decode()
+        assert world.patient.name in page
+        assert "Somebody Elsewhere" not in page
+    assert "Somebody Elsewhere" not in client.get(reverse("patients"), {"q": "Somebody"}).content.decode()
+
+
+def test_a_user_without_clinic_sees_nobody(world: World) -> None:
+    user = make_user("clinician")
+    user.clinic = None
+    user.save()
+    assert not visible_patients(user).exists()
+    assert not visible_films(user).exists()
+
+
+@pytest.mark.parametrize(
+    ("role", "roles"),
+    [
+        ("", set()),
+        ("clinician", {"clinician"}),
+        ("reviewer", {"clinician", "reviewer"}),
+        ("staff", {"clinician", "reviewer", "staff"}),
+        ("administrator", {"clinician", "reviewer", "staff", "administrator"}),
+    ],
+)
+def test_a_role_includes_those_below_it(role: str, roles: set[str]) -> None:
+    assert roles_of(make_user(role)) == roles
+
+
+def test_a_closed_account_cannot_log_in(client: Client, world: World) -> None:
+    user = make_user("clinician", world.clinic, is_active=False)
+    client.post("/accounts/login/", {"login": user.email, "password": "a-long-enough-password-7"})
+    assert client.get("/patients/").status_code == 302
