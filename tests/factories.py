@@ -32,7 +32,8 @@ CARD: dict[str, Any] = {
     },
     "population": {"description": "Invented.", "age_years": [1, 5], "refuse_from_years": 18, "evidence": "None."},
     "data": {
-        "description": "Invented.", "films": {"NORMAL": 50, "PNEUMONIA": 50}, "patients": 80, "hash": "0", "split_hash": "1",
+        "description": "Invented.", "films": {"NORMAL": 50, "PNEUMONIA": 50}, "patients": 80,
+        "hash": "0", "split_hash": "1",
         "validation": {"NORMAL": 50, "PNEUMONIA": 50, "patients": 80},
     },
     "seed": 7,

@@ -1,0 +1,57 @@
+"""The registry's pages for staff."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from diagnosis.models import ModelVersion
+from pneumoweb.accounts.models import User
+from tests.factories import ModelVersionFactory, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def staff(client: Client) -> User:
+    user = make_user("staff")
+    client.force_login(user)
+    return user
+
+
+def test_the_card_shows_confusion_matrix_figures_with_intervals_and_the_data_of_the_curves(
+    client: Client, staff: User
+) -> None:
+    version = ModelVersionFactory(stage="production")
+    page = client.get(reverse("model_production"), follow=True).content.decode()
+    for words in (
+        version.name,
+        "false alarm",
+        ">44<",
+        ">46<",
+        "95 % CI 0.930 to 0.970",
+        "0.950",
+        "92.0 %",
+        "val_loss",
+    ):
+        assert words in page
+
+
+def test_no_production_model_is_404(client: Client, staff: User) -> None:
+    assert client.get(reverse("model_production")).status_code == 404
+    assert "No model is registered" in client.get(reverse("models")).content.decode()
+
+
+def test_promotion_needs_a_reason_and_a_whole_artifact(client: Client, staff: User) -> None:
+    candidate = ModelVersionFactory()
+    for reason, words in (("", "Say why"), ("better", "not whole")):
+        response = client.post(reverse("model_promote", args=[candidate.pk]), {"reason": reason}, follow=True)
+        assert words in response.content.decode()
+    candidate.refresh_from_db()
+    assert candidate.stage == ModelVersion.Stage.CANDIDATE
+
+
+@pytest.mark.usefixtures("production")
+def test_a_promoted_version_is_said_to_be_in_production_already(client: Client, staff: User) -> None:
+    current = ModelVersion.objects.get(stage="production")
+    response = client.post(reverse("model_promote", args=[current.pk]), {"reason": "again"}, follow=True)
+    assert "in production already" in response.content.decode()
