@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.artifact import Card
 from ml.images import Radiograph, fit, standardise
 
 SIDE = 32
@@ -123,16 +123,18 @@ def likeness(reduced: Array, parameters: GateParameters) -> Likeness:
     return Likeness(float(np.mean(left**2)), float(np.mean(standard**2)), odds[0] - odds[1:])
 
 
-def population_findings(population: dict[str, Any], age_years: float | None) -> tuple[list[str], list[str]]:
-    """(refusals, warnings) for the patient's age, from the card's `population`."""
-    youngest, oldest = population["age_years"]
-    limit = population["refuse_from_years"]
-    validated = f"The model was validated on patients of {youngest:g} to {oldest:g} years only"
+def population_findings(card: Card, age_years: float | None) -> tuple[list[str], list[str]]:
+    """(refusals, warnings) for the patient's age in years, None where not known, by the card's `population`."""
+    population = card.population
+    limit, ages = population["refuse_from_years"], population["age_years"]
+    if age_years is not None and limit is not None and age_years >= limit:
+        return [f"No answer is given from {limit:g} years of age. {population['evidence']}"], []
+    if ages is None:
+        return [], ["The ages of the patients that the model was validated on are not known."]
+    validated = f"The model was validated on patients of {ages[0]:g} to {ages[1]:g} years only"
     if age_years is None:
         return [], [f"The patient's age is not known. {validated}."]
-    if limit is not None and age_years >= limit:
-        return [f"No answer is given from {limit:g} years of age. {population['evidence']}"], []
-    if not youngest <= age_years < oldest + 1:
+    if not ages[0] <= age_years < ages[1] + 1:
         return [], [f"{validated}; this patient is {_age(age_years)}."]
     return [], []
 

@@ -103,7 +103,7 @@ class Predictor:
 
     def _screen(self, film: Radiograph, age: tuple[float | None] | None) -> Answer:
         """The answer as far as gate and age decide it."""
-        refused, warned = ([], []) if age is None else gate.population_findings(self.card.population, age[0])
+        refused, warned = ([], []) if age is None else gate.population_findings(self.card, age[0])
         reasons = gate.refusals(film, self._gate) + refused
         return Answer(
             status="rejected" if reasons else "accepted",

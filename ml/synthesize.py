@@ -1,0 +1,326 @@
+"""Films of nobody, for the demonstration and the tests. `python -m ml.synthesize DIR --out DIR [--count N] [--seed N]`.
+
+An active appearance model (Cootes, Edwards and Taylor, IEEE PAMI 23, 2001) of each class: training films are warped
+onto a mean film (Thirion's demons, Medical Image Analysis 2, 1998), principal components describe shape and
+appearance apart, and Gaussian scores draw new ones. What the components leave is drawn as noise of the same spectrum
+and local strength. A film that comes nearer to a training film than films of different patients usually do is thrown
+away and drawn again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
+from scipy import ndimage
+from sklearn.decomposition import PCA
+from tqdm import tqdm
+
+from ml import dataset
+from ml.artifact import SHIPPED, ArtifactError
+from ml.dataset import LABELS, DatasetError, Label, LabelledFilm
+from ml.images import ImageError, Radiograph, fit, read_radiograph, resize, standardise
+from ml.predict import Predictor
+
+Array = NDArray[np.float32]
+SHAPE_SIDE = 64
+LOOK_SIDE = 192
+COMPARED_SIDE = 64
+WIDTH, HEIGHT = 576, 480
+FITTED = 500
+SHAPES = 12
+LOOKS = 40
+TRIES = 40
+MARK = "Synthetic: drawn from a statistical model, the film of no patient."
+
+
+class SynthesisError(RuntimeError):
+    """Films cannot be drawn from this folder; `str()` says why."""
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Root mean square differences of standardised 64 x 64 films.
+
+    `limit`: the median, over training films, of the distance to the nearest film of another patient. `nearest`: the
+    drawn film's name and its distance to the nearest training film.
+    """
+
+    limit: float
+    nearest: dict[str, float]
+
+
+def synthesize(
+    directory: Path, out: Path, count: int = 6, seed: int = 1, model: Path | None = SHIPPED
+) -> Distances:
+    """Draw `count` films of each class from the films of `directory` into `out`, with `labels.csv` and `README.md`.
+
+    With a `model`, a film is kept only if its gate accepts it; how it answers plays no part. Raises `DatasetError`,
+    `ImageError`, `ArtifactError` and `SynthesisError`.
+    """
+    films = [film for film in dataset.read_folder(directory) if film.label]
+    for label in LABELS:
+        if sum(film.label == label for film in films) < 3:
+            raise SynthesisError(f"At least three {label} films are needed to draw from.")
+    predictor = Predictor(model) if model else None
+    generator = np.random.default_rng(seed)
+    known = _standardised(films, COMPARED_SIDE)
+    limit = usual_distance(known, [film.patient for film in films])
+    out.mkdir(parents=True, exist_ok=True)
+    nearest: dict[str, float] = {}
+    with tqdm(total=count * len(LABELS), unit="film", disable=None) as bar:
+        for label in LABELS:
+            painter = Painter([film for film in films if film.label == label], generator)
+            for number in range(1, count + 1):
+                name = f"synthetic-{label.lower()}-{number:02d}.png"
+                pixels, nearest[name] = _draw(painter, known, limit, predictor, generator)
+                save(pixels, out / name, label)
+                bar.update(1)
+    distances = Distances(limit, nearest)
+    _describe(out, distances, count, seed, len(films), predictor.name if predictor else None)
+    return distances
+
+
+def usual_distance(known: Array, patients: Sequence[str]) -> float:
+    """Median over films (n, d) of the distance to the nearest film of another patient."""
+    of = np.unique(np.asarray(patients), return_inverse=True)[1]
+    if of.max() == 0:
+        raise SynthesisError("The films of at least two patients are needed to compare with.")
+    nearest = []
+    for start in range(0, len(known), 256):
+        apart = _distances(known[start : start + 256], known)
+        apart[of[start : start + 256, None] == of[None, :]] = np.inf
+        nearest.append(apart.min(axis=1))
+    return float(np.median(np.concatenate(nearest)))
+
+
+class Painter:
+    """The appearance model of one class."""
+
+    def __init__(self, films: Sequence[LabelledFilm], generator: np.random.Generator) -> None:
+        chosen = generator.permutation(len(films))[:FITTED]
+        large = _read_all([films[i] for i in chosen], LOOK_SIDE)
+        fields, self.mean_film = align(np.stack([resize(film, SHAPE_SIDE) for film in large]))
+        looks = np.stack(
+            [warp(film, enlarge(field, LOOK_SIDE)) for film, field in zip(large, fields, strict=True)]
+        )
+        self.shapes = PCA(min(SHAPES, len(films) - 1, len(chosen) - 1)).fit(fields.reshape(len(fields), -1))
+        self.looks = PCA(min(LOOKS, len(chosen) - 1), svd_solver="randomized", random_state=0)
+        scores = self.looks.fit_transform(looks.reshape(len(looks), -1))
+        left = looks.reshape(len(looks), -1) - self.looks.inverse_transform(scores)
+        left = left.reshape(looks.shape)
+        self.grain = ndimage.gaussian_filter(np.sqrt((left**2).mean(axis=0)), 3.0)
+        self.spectrum = np.sqrt(
+            np.mean([np.abs(np.fft.rfft2(film / (self.grain + 1e-4))) ** 2 for film in left], 0)
+        )
+
+    def paint(self, generator: np.random.Generator) -> Array:
+        """One film (HEIGHT, WIDTH) in 0..1."""
+        look = _sample(self.looks, generator).reshape(LOOK_SIDE, LOOK_SIDE)
+        look = look + self.grain * self._texture(generator)
+        field = _sample(self.shapes, generator).reshape(2, SHAPE_SIDE, SHAPE_SIDE)
+        film = warp(look.astype(np.float32), enlarge(inverse(field), LOOK_SIDE))
+        picture = Image.fromarray(film).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+        film = np.asarray(picture, dtype=np.float32)
+        film = film + 0.35 * (film - ndimage.gaussian_filter(film, 2.5))
+        film = _stretched(film)
+        quantum = ndimage.gaussian_filter(generator.standard_normal(film.shape), 0.7)
+        film = film + 0.018 * quantum * np.sqrt(np.clip(film, 0.02, 1.0))
+        return np.clip(film, 0.0, 1.0).astype(np.float32)
+
+    def _texture(self, generator: np.random.Generator) -> Array:
+        white = np.fft.rfft2(generator.standard_normal((LOOK_SIDE, LOOK_SIDE)))
+        texture = np.fft.irfft2(white * self.spectrum, s=(LOOK_SIDE, LOOK_SIDE))
+        return np.asarray(texture / texture.std(), dtype=np.float32)
+
+
+def align(films: Array, rounds: int = 3, steps: int = 50) -> tuple[Array, Array]:
+    """Fields (n, 2, h, w), in pixels, that warp each film (n, h, w) onto a common mean, and that mean."""
+    flattened: Array = np.stack([_even(film) for film in films])
+    fields = np.zeros((len(films), 2, *films.shape[1:]), dtype=np.float32)
+    for _ in range(rounds):
+        mean = np.mean([warp(film, field) for film, field in zip(flattened, fields, strict=True)], axis=0)
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            found = pool.map(demons, flattened, repeat(mean), repeat(steps))
+            fields = np.stack(list(found))
+        fields -= fields.mean(axis=0)
+    return fields, np.asarray(mean, dtype=np.float32)
+
+
+def demons(film: Array, target: Array, steps: int) -> Array:
+    """The smooth field (2, h, w), in pixels, by which `film` looks most like `target`."""
+    field = np.zeros((2, *film.shape), dtype=np.float32)
+    for _ in range(steps):
+        moved = warp(film, field)
+        apart = target - moved
+        slope = np.asarray(np.gradient(moved), dtype=np.float32)
+        push = apart * slope / ((slope**2).sum(axis=0) + 0.4 * apart**2 + 1e-3)
+        field += ndimage.gaussian_filter(push, (0, 1.5, 1.5))
+        field = ndimage.gaussian_filter(field, (0, 1.6, 1.6), mode="nearest")
+    return field
+
+
+def warp(film: Array, field: Array) -> Array:
+    """`film` (h, w) read at every place moved by `field` (2, h, w), in pixels."""
+    places = np.indices(film.shape, dtype=np.float32) + field
+    return np.asarray(ndimage.map_coordinates(film, places, order=1, mode="nearest"), dtype=np.float32)
+
+
+def inverse(field: Array) -> Array:
+    """The field that undoes `field`, by fixed-point iteration (Chen et al., Medical Physics 35, 2008)."""
+    back = -field
+    for _ in range(15):
+        back = -np.stack([warp(axis, back) for axis in field])
+    return np.asarray(back, dtype=np.float32)
+
+
+def enlarge(field: Array, side: int) -> Array:
+    scale = side / field.shape[-1]
+    axes = [
+        Image.fromarray(axis).resize((side, side), Image.Resampling.BICUBIC)
+        for axis in np.asarray(field, np.float32)
+    ]
+    return np.stack([np.asarray(axis, dtype=np.float32) * scale for axis in axes])
+
+
+def save(pixels: NDArray[np.uint8], path: Path, label: Label) -> None:
+    """Write one film, marked as synthetic in its metadata and in a corner of the picture."""
+    picture = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(picture)
+    draw.text((10, HEIGHT - 22), "SYNTHETIC", fill=170, font_size=12)
+    mark = PngInfo()
+    mark.add_text("Title", MARK)
+    mark.add_text("Description", f"Drawn from the model of {label.lower()} films.")
+    picture.save(path, format="PNG", optimize=True, pnginfo=mark)
+
+
+def _draw(
+    painter: Painter, known: Array, limit: float, predictor: Predictor | None, generator: np.random.Generator
+) -> tuple[NDArray[np.uint8], float]:
+    for _ in range(TRIES):
+        pixels = (painter.paint(generator) * 255).round().astype(np.uint8)
+        film = Radiograph(pixels, 8, "PNG")
+        compared = standardise(fit(film, COMPARED_SIDE)).reshape(1, -1)
+        nearest = float(_distances(compared, known).min())
+        if nearest < limit:
+            continue
+        if predictor is None or predictor.predict([film])[0].status == "accepted":
+            return pixels, nearest
+    raise SynthesisError(f"None of {TRIES} drawn films was far enough from the training films and accepted.")
+
+
+def _sample(model: PCA, generator: np.random.Generator) -> Array:
+    scores = np.clip(generator.standard_normal(len(model.explained_variance_)), -1.8, 1.8)
+    return np.asarray(
+        model.mean_ + (scores * np.sqrt(model.explained_variance_)) @ model.components_, np.float32
+    )
+
+
+def _distances(some: Array, known: Array) -> Array:
+    """Root mean square differences (m, n) of standardised films (m, d) and (n, d)."""
+    width = some.shape[1]
+    squares = (some**2).sum(1)[:, None] + (known**2).sum(1)[None, :] - 2 * some @ known.T
+    return np.asarray(np.sqrt(np.maximum(squares, 0.0) / width), dtype=np.float32)
+
+
+def _even(film: Array) -> Array:
+    """Shape without exposure: slow changes taken away, contrast levelled."""
+    detail = film - ndimage.gaussian_filter(film, 10.0)
+    return np.asarray(detail / (np.sqrt(ndimage.gaussian_filter(detail**2, 10.0)) + 0.02), dtype=np.float32)
+
+
+def _stretched(film: Array) -> Array:
+    low, high = np.percentile(film, [0.5, 99.7])
+    return np.asarray((film - low) / max(float(high - low), 1e-6), dtype=np.float32)
+
+
+def _read_all(films: Sequence[LabelledFilm], side: int) -> Array:
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return np.stack(list(pool.map(lambda film: fit(read_radiograph(film.path), side), films)))
+
+
+def _standardised(films: Sequence[LabelledFilm], side: int) -> Array:
+    return np.stack([standardise(film).reshape(-1) for film in _read_all(films, side)])
+
+
+def _describe(out: Path, distances: Distances, count: int, seed: int, films: int, model: str | None) -> None:
+    with (out / "labels.csv").open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["file", "label", "patient"])
+        for name in distances.nearest:
+            writer.writerow([name, name.split("-")[1].upper(), Path(name).stem])
+    chosen = (
+        f"Only films that the gate of {model} accepts were kept; how it answers them played no part. "
+        if model
+        else ""
+    )
+    lines = [
+        "# Synthetic films",
+        "",
+        "These films show no patient. They were drawn at random from a statistical model (principal components of "
+        f"shape and of appearance, and texture of the same spectrum) that was fitted to {films:,} training films, each "
+        "class apart. They are for demonstration and tests, not for measuring a model and not for teaching. Each says "
+        "so in its metadata, in a corner of the picture and in its name.",
+        "",
+        f"{chosen}Made by `python -m ml.synthesize DIR --out DIR --count {count} --seed {seed}`.",
+        "",
+        "## Distance from the training films",
+        "",
+        f"Measured as the root mean square difference of standardised films of {COMPARED_SIDE} x {COMPARED_SIDE} "
+        "pixels. The median training film is "
+        f"{distances.limit:.3f} from the nearest film of another patient; a drawn film nearer than that to any "
+        "training film was thrown away.",
+        "",
+        "| film | nearest training film |",
+        "|---|---|",
+        *(f"| `{name}` | {apart:.3f} |" for name, apart in distances.nearest.items()),
+        "",
+    ]
+    (out / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 with films, 1 where they cannot be drawn, 2 where a folder is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ml.synthesize",
+        description="Draw synthetic chest X-rays from a model of training films.",
+    )
+    parser.add_argument("directory", type=Path, metavar="DIR", help="NORMAL/ and PNEUMONIA/, or labels.csv")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--count", type=int, default=6, metavar="N", help="films of each class")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--model", type=Path, default=SHIPPED, metavar="DIR", help="whose gate must accept a film"
+    )
+    parser.add_argument("--json", action="store_true", help="print the distances as JSON")
+    options = parser.parse_args(arguments)
+    try:
+        distances = synthesize(options.directory, options.out, options.count, options.seed, options.model)
+    except (DatasetError, ArtifactError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    except (ImageError, SynthesisError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps({"limit": distances.limit, "nearest": distances.nearest}))
+    else:
+        print(
+            f"{len(distances.nearest)} films in {options.out}; none within {distances.limit:.3f} of a training film"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Figures against scikit-learn's, against hand-made cases, and intervals that know patients."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import brier_score_loss, roc_auc_score
+
+from ml import metrics
+
+RANDOM = np.random.default_rng(4)
+TARGETS = RANDOM.integers(0, 2, 300)
+SCORES = np.clip(0.5 * TARGETS + RANDOM.normal(0.25, 0.25, 300), 0, 1).round(2)
+PATIENTS = [f"p{i // 3}" for i in range(300)]
+
+
+def test_figures_are_those_of_scikit_learn() -> None:
+    found = metrics.measure(TARGETS, SCORES, 0.5, PATIENTS)
+    assert found.auc == pytest.approx(roc_auc_score(TARGETS, SCORES))
+    assert found.brier == pytest.approx(brier_score_loss(TARGETS, SCORES))
+    answered = SCORES >= 0.5
+    assert found.accuracy == pytest.approx(np.mean(answered == TARGETS))
+    assert found.sensitivity == pytest.approx(answered[TARGETS == 1].mean())
+    assert found.specificity == pytest.approx(1 - answered[TARGETS == 0].mean())
+    assert np.sum(found.confusion) == found.n == 300
+    assert found.confusion[1] == [int((~answered & (TARGETS == 1)).sum()), int((answered & (TARGETS == 1)).sum())]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 6)), min_size=4, max_size=40))
+def test_auc_counts_ties_half(rows: list[tuple[int, int]]) -> None:
+    truth = [0, 1, *(row[0] for row in rows)]
+    scores = [3, 3, *(row[1] for row in rows)]
+    assert metrics.auc(truth, scores) == pytest.approx(roc_auc_score(truth, scores))
+
+
+def test_a_probability_at_the_threshold_is_pneumonia() -> None:
+    found = metrics.measure([0, 1, 0, 1], [0.1, 0.5, 0.2, 0.9], 0.5, ["a", "b", "c", "d"])
+    assert found.confusion == [[2, 0], [0, 2]]
+
+
+def test_intervals_hold_the_figure_and_are_the_same_again() -> None:
+    found = metrics.measure(TARGETS, SCORES, 0.5, PATIENTS)
+    for name in ("auc", "accuracy", "sensitivity", "specificity"):
+        low, high = getattr(found, f"{name}_ci")
+        assert low < getattr(found, name) < high
+    assert metrics.measure(TARGETS, SCORES, 0.5, PATIENTS) == found
+
+
+def test_films_of_one_patient_widen_the_interval() -> None:
+    truth, scores = np.repeat(TARGETS[:40], 10), np.repeat(SCORES[:40], 10)
+    alone = metrics.auc_interval(truth, scores, [str(i) for i in range(400)])
+    together = metrics.auc_interval(truth, scores, [str(i // 10) for i in range(400)])
+    assert together[1] - together[0] > 1.8 * (alone[1] - alone[0])
+
+
+def test_a_perfect_rate_still_has_an_interval() -> None:
+    found = metrics.measure([0] * 20 + [1] * 20, [0.1] * 20 + [0.9] * 20, 0.5, [str(i) for i in range(40)])
+    assert found.sensitivity == 1.0
+    assert found.sensitivity_ci == metrics.wilson(20, 20)
+    assert found.sensitivity_ci[0] == pytest.approx(0.8389, abs=1e-3)
+
+
+def test_roc_runs_from_corner_to_corner() -> None:
+    points = metrics.roc(TARGETS, SCORES, 50)
+    assert points[0] == [0.0, 0.0]
+    assert points[-1] == [1.0, 1.0]
+    assert len(points) <= 50
+    assert points == sorted(points)
+    false, true = np.array(points).T
+    assert np.trapezoid(true, false) == pytest.approx(roc_auc_score(TARGETS, SCORES), abs=0.01)
+
+
+def test_calibration_error_of_a_known_case() -> None:
+    probabilities = [0.9] * 10 + [0.1] * 10
+    truth = [1] * 6 + [0] * 4 + [0] * 10
+    assert metrics.expected_calibration_error(truth, probabilities) == pytest.approx((0.3 + 0.1) / 2)
+    rows = metrics.reliability(truth, probabilities)
+    assert [row["n"] for row in rows] == [10, 10]
+    assert rows[1] == {"mean_probability": 0.9, "observed": 0.6, "n": 10}
+
+
+def test_temperature_finds_what_was_done_to_the_logits() -> None:
+    logits = RANDOM.normal(0, 2, 20_000)
+    truth = RANDOM.random(20_000) < metrics.sigmoid(logits)
+    assert metrics.fit_temperature(truth, 3 * logits, np.ones(20_000)) == pytest.approx(3, rel=0.05)
+
+
+def test_sigmoid_of_huge_logits() -> None:
+    np.testing.assert_allclose(metrics.sigmoid([-1000.0, 0.0, 1000.0]), [0.0, 0.5, 1.0])
+
+
+@pytest.mark.parametrize("truth", [[1, 1, 1], [0, 0, 0]])
+def test_one_class_alone_cannot_be_measured(truth: list[int]) -> None:
+    with pytest.raises(ValueError, match="Both normal and pneumonia"):
+        metrics.measure(truth, [0.1, 0.2, 0.3], 0.5, ["a", "b", "c"])
