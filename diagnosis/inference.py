@@ -57,6 +57,7 @@ def claim(limit: int | None = None, skip: Collection[int] = ()) -> list[Predicti
     """
     queue = (
         Prediction.objects.queued()
+        .exclude(model_version__in=skip)
         .order_by("queued_at", "pk")
         .values_list("pk", "model_version_id", "attempts")
     )
