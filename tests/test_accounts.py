@@ -67,8 +67,7 @@ def test_a_reset_does_not_tell_who_has_an_account(client: Client) -> None:
     answers = []
     for email in ("known@clinic.example", "unknown@clinic.example"):
         response = client.post(reverse("account_reset_password"), {"email": email}, follow=True)
-        page = re.sub(r'"X-CSRFToken": "\w+"', "", response.content.decode())
-        answers.append((response.redirect_chain, page.replace(email, "ADDRESS")))
+        answers.append((response.redirect_chain, response.content.decode().replace(email, "ADDRESS")))
     assert answers[0] == answers[1]
 
 

@@ -12,10 +12,11 @@ document.addEventListener("keydown", (event) => {
     menu.querySelector("summary").focus();
   }
 });
-// A session that ended, or a server that restarts, must not leave a page asking in silence for ever.
-document.addEventListener("htmx:afterRequest", (event) => {
-  const { xhr } = event.detail;
-  if (xhr && xhr.responseURL && new URL(xhr.responseURL).pathname.startsWith("/accounts/login")) location.reload();
+// A session that ended answers with the page to log in: go there, instead of putting it into a film's row.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (!new URL(event.detail.xhr.responseURL).pathname.startsWith("/accounts/login")) return;
+  event.detail.shouldSwap = false;
+  location.reload();
 });
 // A date field follows the browser's country, so 3/4 may be March or April: the day is said in words beside it.
 const sayDay = (input) => {
