@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from django.core.files.storage import default_storage
 from django.test import Client
 from django.urls import reverse
 
@@ -121,7 +120,7 @@ def test_a_review_is_shown_only_to_whom_may_give_one(
 
 def test_the_picture_is_private_unchanged_and_logged(client: Client, answer: Prediction) -> None:
     response = client.get(reverse("film_image", args=[answer.film_id]))
-    with default_storage.open(answer.film.file.name) as file:
+    with answer.film.file.open() as file:
         assert b"".join(response.streaming_content) == file.read()  # type: ignore[attr-defined]
     assert response["Content-Type"] == "image/png"
     assert response["Cache-Control"] == "private, no-cache"
@@ -138,11 +137,11 @@ def test_a_browser_may_keep_a_picture_but_must_ask(client: Client, answer: Predi
 
 def test_files_have_no_address_of_their_own(client: Client, answer: Prediction) -> None:
     for prefix in ("/media/", "/files/", "/static/", "/"):
-        assert client.get(prefix + answer.film.file.name).status_code == 404
+        assert client.get(f"{prefix}{answer.film.file.name}").status_code == 404
 
 
 def test_a_picture_that_is_gone_is_404_not_500(client: Client, answer: Prediction) -> None:
-    Path(default_storage.path(answer.film.file.name)).unlink()
+    Path(answer.film.file.path).unlink()
     assert client.get(reverse("film_image", args=[answer.film_id])).status_code == 404
 
 

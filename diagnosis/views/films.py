@@ -2,9 +2,12 @@
 
 import hashlib
 import logging
+from collections.abc import Sequence
+from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
+from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase, JsonResponse
@@ -134,10 +137,10 @@ def heatmap(request: UserRequest, pk: int) -> HttpResponseBase:
 def _picture(request: UserRequest, file: FieldFile, kind: str) -> HttpResponseBase:
     """Send a stored picture. It never changes, so the browser may keep it, but must ask each time whether it may
     show it: on a shared screen the next user has rights of their own."""
-    if not file:
+    if not file.name:
         raise Http404
     etag = quote_etag(hashlib.sha256(file.name.encode()).hexdigest())
-    response = get_conditional_response(request, etag=etag)
+    response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
     if response is None:
         try:
             response = FileResponse(default_storage.open(file.name, "rb"), content_type=kind)
@@ -151,11 +154,11 @@ def _picture(request: UserRequest, file: FieldFile, kind: str) -> HttpResponseBa
     return response
 
 
-def _receive(request: UserRequest, patient: Patient, file: object, form: UploadForm) -> dict[str, object]:
+def _receive(request: UserRequest, patient: Patient, file: File, form: UploadForm) -> dict[str, Any]:
     """Take in one file; return what its row shows. A file that is refused never stops the others."""
-    name = intake.clean_name(getattr(file, "name", "") or "")
+    name = intake.clean_name(file.name or "")
     try:
-        received = intake.receive(request.user, patient, file, **form.cleaned_data)  # type: ignore[arg-type]
+        received = intake.receive(request.user, patient, file, **form.cleaned_data)
     except intake.Refused as error:
         return {"name": name, "error": str(error), "status": error.status}
     if received.created:
@@ -169,7 +172,7 @@ def _receive(request: UserRequest, patient: Patient, file: object, form: UploadF
     }
 
 
-def _row(request: UserRequest, *, status: int = 200, **row: object) -> HttpResponse:
+def _row(request: UserRequest, *, status: int = 200, **row: Any) -> HttpResponse:
     if request.headers.get("Accept") == "application/json":
         found = row.get("film")
         url = reverse("film", args=[found.pk]) if isinstance(found, Film) else None
@@ -203,5 +206,5 @@ def _film_context(request: UserRequest, shown: Film) -> dict[str, object]:
     }
 
 
-def _first_name(files: list[object]) -> str:
-    return intake.clean_name(getattr(files[0], "name", "") or "") if files else "no file"
+def _first_name(files: Sequence[File]) -> str:
+    return intake.clean_name(files[0].name or "") if files else "no file"

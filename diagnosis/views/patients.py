@@ -56,7 +56,9 @@ def edit(request: UserRequest, pk: int) -> HttpResponse:
     """Correct a patient's number, name, birth date or sex."""
     patient = get_patient_for(request.user, pk)
     shown = str(patient.name)
-    form = PatientForm(request.POST if request.method == "POST" else None, instance=patient, user=request.user)
+    form = PatientForm(
+        request.POST if request.method == "POST" else None, instance=patient, user=request.user
+    )
     if request.method == "POST" and form.is_valid():
         form.save()
         audit.record(

@@ -2,12 +2,13 @@
 
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from ml import synthesize
 from tests.pictures import encoded
@@ -18,7 +19,7 @@ FINAL = re.compile("Pneumonia|Normal|Not answered|Failed")
 
 
 @pytest.fixture
-def reading_room(page: Page, live_site: LiveSite) -> Page:
+def reading_room(page: Page, live_site: LiveSite) -> Iterator[Page]:
     """A browser page whose errors fail the test; nothing may come from another host."""
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -50,6 +51,10 @@ def register(page: Page, site: LiveSite, number: str, name: str, born: str = "20
     expect(page.get_by_role("heading", name="Add films")).to_be_visible()
 
 
+def file(name: str, content: bytes) -> FilePayload:
+    return {"name": name, "mimeType": "image/png", "buffer": content}
+
+
 def varied(path: Path, change: int) -> bytes:
     """Return a film of nobody that was not sent before: the sample with one grey value shifted in a corner."""
     picture = np.asarray(Image.open(path).convert("L")).copy()
@@ -64,9 +69,9 @@ def test_log_in_register_upload_answer_history(reading_room: Page, live_site: Li
 
     page.get_by_label("Drop films here, or choose them").set_input_files(
         [
-            {"name": "first.png", "mimeType": "image/png", "buffer": varied(SAMPLES[0], 1)},
-            {"name": "no film.png", "mimeType": "image/png", "buffer": b"This is a letter, not a film."},
-            {"name": "second.png", "mimeType": "image/png", "buffer": varied(SAMPLES[-1], 1)},
+            file("first.png", varied(SAMPLES[0], 1)),
+            file("no film.png", b"This is a letter, not a film."),
+            file("second.png", varied(SAMPLES[-1], 1)),
         ]
     )
     expect(page.locator("#transfer-count")).to_have_text("2 taken in, 1 not")
@@ -121,7 +126,7 @@ def test_a_lost_connection_is_said_and_the_film_can_be_sent_again(page: Page, li
     register(page, live_site, "E2E-3", "Lea Lost")
     page.context.set_offline(True)
     page.get_by_label("Drop films here, or choose them").set_input_files(
-        [{"name": "cut.png", "mimeType": "image/png", "buffer": varied(SAMPLES[2], 3)}]
+        [file("cut.png", varied(SAMPLES[2], 3))]
     )
     row = page.locator("#arrivals .arrival")
     expect(row).to_contain_text("The connection was lost")
@@ -136,7 +141,7 @@ def test_an_adult_gets_a_reason_not_a_score(reading_room: Page, live_site: LiveS
     log_in(page, live_site, "clinician")
     register(page, live_site, "E2E-4", "Alma Grown", born="1970-01-01")
     page.get_by_label("Drop films here, or choose them").set_input_files(
-        [{"name": "adult.png", "mimeType": "image/png", "buffer": varied(SAMPLES[3], 4)}]
+        [file("adult.png", varied(SAMPLES[3], 4))]
     )
     row = page.locator("#arrivals .arrival")
     expect(row.locator(".answer")).to_have_text("Not answered", timeout=30_000)
