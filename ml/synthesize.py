@@ -174,7 +174,7 @@ def demons(film: Array, target: Array, steps: int) -> Array:
 def warp(film: Array, field: Array) -> Array:
     """`film` (h, w) read at every place moved by `field` (2, h, w), in pixels."""
     places = np.indices(film.shape, dtype=np.float32) + field
-    return np.asarray(ndimage.map_coordinates(film, places, order=1, mode="nearest"), dtype=np.float32)
+    return np.asarray(ndimage.map_coordinates(film, places, order=1, mode="reflect"), dtype=np.float32)
 
 
 def inverse(field: Array) -> Array:

@@ -1,0 +1,94 @@
+"""How long a film takes: LiteRT, Keras compiled, and the original's way, which loads the model for every film."""
+
+import io
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ml.artifact import KERAS_FILE, LITERT_FILE, SHIPPED, load_card
+from ml.images import fit, read_radiograph, standardise
+from ml.predict import Predictor
+from ml.runtime import Keras, LiteRT
+from tests.ml_films import SAMPLES
+
+BATCHES = (1, 8, 32)
+FULL_SIZE = (2000, 1660)
+REPEATS = 7
+
+
+def rows() -> list[dict[str, Any]]:
+    """Medians, in milliseconds a film; `ratio` is the original's way divided by this way."""
+    found = _network_rows()
+    original = next(row["ms_a_film"] for row in found if row["what"] == "original: load_model and predict, each film")
+    for row in found:
+        row["ratio"] = round(original / row["ms_a_film"], 1)
+    return found + _share_rows()
+
+
+def _network_rows() -> list[dict[str, Any]]:
+    import keras
+
+    side = load_card(SHIPPED).input_size
+    films = np.random.default_rng(1).standard_normal((max(BATCHES), side, side, 1)).astype(np.float32)
+    litert, compiled = LiteRT(SHIPPED / LITERT_FILE), Keras(SHIPPED / KERAS_FILE)
+    found = []
+    for name, runtime in (("LiteRT, one thread", litert), ("Keras, compiled", compiled)):
+        for batch in BATCHES:
+            spent = _median(lambda runtime=runtime, batch=batch: runtime.run(films[:batch]))  # type: ignore[misc]
+            found.append({"what": f"network: {name}", "batch": batch, "ms_a_film": round(spent / batch, 3)})
+
+    def original() -> None:
+        model = keras.saving.load_model(SHIPPED / KERAS_FILE, compile=False)
+        model.predict(films[:1], verbose=0)
+
+    spent = _median(original, 3)
+    found.append({"what": "original: load_model and predict, each film", "batch": 1, "ms_a_film": round(spent, 3)})
+    return found
+
+
+def _share_rows() -> list[dict[str, Any]]:
+    """Where the time goes for a film of full size, as JPEG, made from a synthetic one."""
+    buffer = io.BytesIO()
+    sample = Image.open(sorted(SAMPLES.glob("synthetic-*.png"))[0])
+    sample.resize(FULL_SIZE, Image.Resampling.BICUBIC).save(buffer, format="JPEG", quality=92)
+    content = buffer.getvalue()
+    film = read_radiograph(content)
+    predictor, runtime = Predictor(), LiteRT(SHIPPED / LITERT_FILE)
+    ready = standardise(fit(film, predictor.card.input_size))[None, ..., None]
+    steps = {
+        "decode": _median(lambda: read_radiograph(content)),
+        "resize": _median(lambda: standardise(fit(film, predictor.card.input_size))),
+        "network": _median(lambda: runtime.run(ready)),
+        "whole answer: decode, gate, resize, network, heatmap, receipt": _median(
+            lambda: predictor.predict([read_radiograph(content)])
+        ),
+    }
+    *_, whole = steps.values()
+    return [
+        {"what": f"film of 2,000 pixels: {step}", "batch": 1, "ms_a_film": round(spent, 3), "share": round(spent / whole, 3)}
+        for step, spent in steps.items()
+    ]
+
+
+def _median(work: Callable[[], Any], repeats: int = REPEATS) -> float:
+    """Milliseconds; the first run, which compiles or fills caches, is not counted."""
+    work()
+    spent = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        work()
+        spent.append((time.perf_counter() - begun) * 1000)
+    return statistics.median(spent)
+
+
+if __name__ == "__main__":
+    print(f"{'what':72} {'batch':>5} {'ms a film':>10} {'ratio':>8} {'share':>7}")
+    for row in rows():
+        print(
+            f"{row['what']:72} {row['batch']:5d} {row['ms_a_film']:10.3f} "
+            f"{row.get('ratio', ''):>8} {row.get('share', ''):>7}"
+        )

@@ -1,0 +1,187 @@
+"""Training on drawings: whole or absent, resumable, the same again from the same seed, and served at the end."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml import artifact, augment, fitting
+from ml.artifact import Card
+from ml.fitting import Progress, ResumeError
+from ml.images import read_radiograph
+from ml.predict import Predictor
+from ml.train import About, Proof, TrainingError, train
+from tests.ml_films import FILES, chest, data_set
+
+EPOCHS = 3
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return data_set(tmp_path_factory.mktemp("data") / "films", 12)
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[Progress]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def trained(films: Path, reports: list[Progress], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of drawings, trained in this process."""
+    out = tmp_path_factory.mktemp("trained") / "drawings-1"
+    about = About("Drawings.", "Drawn chests.", (2, 4), 12)
+    train(films, out, epochs=EPOCHS, seed=5, about=about, proof=Proof(second_population=films), progress=reports.append)
+    return out
+
+
+@pytest.fixture(scope="module")
+def card(trained: Path) -> Card:
+    return artifact.check(trained)
+
+
+def test_the_folder_is_whole_and_nothing_else_is_left(trained: Path, card: Card) -> None:
+    assert {path.name for path in trained.iterdir()} == set(FILES)
+    assert [path.name for path in trained.parent.iterdir()] == ["drawings-1"]
+    assert card.name == "drawings-1"
+
+
+def test_the_card_tells_of_the_training(card: Card) -> None:
+    assert [row["epoch"] for row in card.history] == [1, 2, 3]
+    assert set(card.history[0]) == {"epoch", "loss", "val_loss", "auc", "val_auc", "accuracy", "val_accuracy"}
+    assert min(card.history, key=lambda row: row["val_loss"])["epoch"] == card.best_epoch
+    assert card.data["films"] == {"NORMAL": 16, "PNEUMONIA": 16}
+    assert card.data["patients"] == 24
+    assert sum(sum(row) for row in card.metrics["confusion"]) == card.metrics["n"]
+    assert card.population["age_years"] == [2, 4]
+    assert "32 labelled films of a second population (16 of them pneumonia)" in card.population["evidence"]
+    assert "not measured" in card.reproducibility
+    assert card.agreement["litert"]["largest_logit_difference"] <= 1e-3
+    assert card.runtime == "litert"
+
+
+def test_progress_was_reported_to_the_end(reports: list[Progress]) -> None:
+    finished = [report for report in reports if report.finished_epoch]
+    assert [report.epoch for report in finished] == [1, 2, 3]
+    assert all(report.steps >= report.step >= 1 for report in reports)
+    assert all(math.isfinite(report.loss) and 0 <= report.auc <= 1 for report in reports)
+    assert finished[-1].seconds_left == 0
+
+
+def test_the_model_is_served(trained: Path) -> None:
+    predictor = Predictor(trained)
+    answers = predictor.predict([read_radiograph(path) for path in sorted(trained.parent.glob("*.png"))])
+    assert answers == []
+    drawing = artifact.load_card(trained)
+    assert predictor.name == drawing.name
+    assert predictor._runtime.name.startswith("litert")
+
+
+def test_an_interrupted_training_goes_on_and_gives_the_same_model(
+    films: Path, card: Card, tmp_path: Path
+) -> None:
+    """Killed after an epoch, by the signal that cannot be caught; the same command then ends with the same figures."""
+    out = tmp_path / "again"
+    command = [sys.executable, "-m", "ml.train", films, "--out", out, "--epochs", str(EPOCHS), "--seed", "5", "--json"]
+    record = tmp_path / "again.unfinished" / "state.json"
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not record.is_file() and time.monotonic() < deadline and running.poll() is None:
+        time.sleep(0.02)
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    assert 1 <= json.loads(record.read_text())["epoch"] < EPOCHS
+    assert not out.exists()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert "epoch 1:" not in done.stderr
+    assert "epoch 3:" in done.stderr
+    assert found["history"] == card.history
+    assert found["metrics"] == card.metrics
+    assert found["data"]["split_hash"] == card.data["split_hash"]
+    assert [path.name for path in tmp_path.iterdir()] == ["again"]
+    artifact.check(out)
+
+
+def test_a_model_can_be_the_start_of_the_next(films: Path, trained: Path, card: Card, tmp_path: Path) -> None:
+    proof = Proof(repeats=trained)
+    following = train(films, tmp_path / "next", epochs=1, seed=5, init=trained, proof=proof)
+    assert following.training["init"] == artifact.artifact_hash(trained)
+    assert following.history[0]["val_loss"] != card.history[0]["val_loss"]
+    assert "trained twice" in following.reproducibility
+
+
+def test_what_is_there_is_never_overwritten(films: Path, trained: Path) -> None:
+    before = artifact.artifact_hash(trained)
+    with pytest.raises(TrainingError, match="already there"):
+        train(films, trained, epochs=1)
+    assert artifact.artifact_hash(trained) == before
+
+
+def test_wrong_wishes_are_told(films: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no architecture lenet"):
+        train(films, tmp_path / "x", architecture="lenet")
+    with pytest.raises(TrainingError, match="one epoch"):
+        train(films, tmp_path / "x", epochs=0)
+    with pytest.raises(TrainingError, match="does not describe"):
+        About.read(tmp_path / "missing.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unfinished_work_of_another_training_is_not_continued(tmp_path: Path) -> None:
+    fitting.Checkpoints(tmp_path, {"seed": 1})
+    (tmp_path / "state.json").write_text(json.dumps({"task": {"seed": 1}, "epoch": 0, "history": []}))
+    assert fitting.Checkpoints(tmp_path, {"seed": 1}).state.epoch == 0
+    with pytest.raises(ResumeError, match="other films or settings"):
+        fitting.Checkpoints(tmp_path, {"seed": 2})
+
+
+def test_the_command_without_films(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ml.train", tmp_path, "--out", tmp_path / "x", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "neither labels.csv" in done.stderr
+
+
+def test_classes_are_drawn_evenly_and_films_as_often_as_each_other() -> None:
+    pictures = np.stack([chest(seed, False).astype(np.float32) / 255 for seed in range(40)])
+    targets = np.array([0] * 8 + [1] * 32)
+    draws = fitting.Draws(pictures, targets, 62, seed=1, epoch=0)
+    assert all(draws[i][1].mean(axis=0).tolist() == [0.5, 0.5] for i in range(len(draws)))
+    times = np.bincount(draws.order, minlength=40)
+    assert np.ptp(times[:8]) <= 1
+    assert np.ptp(times[8:]) <= 1
+
+
+def test_a_draw_depends_on_seed_and_epoch_alone() -> None:
+    pictures = np.stack([chest(seed, False).astype(np.float32) / 255 for seed in range(8)])
+    targets = np.array([0, 1] * 4)
+
+    def first(seed: int, epoch: int) -> np.ndarray:
+        return fitting.Draws(pictures, targets, 62, seed, epoch)[0][0]
+
+    np.testing.assert_array_equal(first(1, 0), first(1, 0))
+    assert not np.array_equal(first(1, 0), first(1, 1))
+    assert not np.array_equal(first(1, 0), first(2, 0))
+
+
+def test_changed_films_stay_films() -> None:
+    film = chest(1, True).astype(np.float32) / 255
+    for seed in range(60):
+        changed = augment.augment(film, np.random.default_rng(seed))
+        assert changed.shape == film.shape
+        assert changed.dtype == np.float32
+        assert 0 <= changed.min() <= changed.max() <= 1
+        assert changed.std() > 0.03
