@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Literal, cast
 
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -36,7 +37,7 @@ def predictor_for(version: ModelVersion) -> Predictor:
             _loaded.pop(next(iter(_loaded)))
         _loaded[version.pk] = Predictor(
             registry.local_artifact(version),
-            runtime=settings.INFERENCE_RUNTIME,
+            runtime=cast(Literal["litert", "keras"], settings.INFERENCE_RUNTIME),
             threads=settings.INFERENCE_THREADS,
         )
     return _loaded[version.pk]

@@ -3,7 +3,6 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
@@ -196,7 +195,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = MAX_FILMS_PER_UPLOAD + 100
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 
 # ---------------------------------------------------------------- inference
-INFERENCE_RUNTIME: Any = env.str("INFERENCE_RUNTIME", "litert")
+INFERENCE_RUNTIME: str = env.str("INFERENCE_RUNTIME", "litert")
 if INFERENCE_RUNTIME not in {"litert", "keras"}:
     raise ImproperlyConfigured("INFERENCE_RUNTIME must be litert or keras.")
 INFERENCE_BATCH: int = env.int("INFERENCE_BATCH", 16)
