@@ -55,8 +55,9 @@ def private_files(settings: Any, data_folder: Path) -> Path:
 
 @pytest.fixture
 def empty_files(private_files: Path) -> Path:
-    """An empty storage, for tests that count files."""
-    shutil.rmtree(private_files, ignore_errors=True)
+    """A storage without films and heatmaps, for tests that count files."""
+    for folder in ("films", "heatmaps"):
+        shutil.rmtree(private_files / folder, ignore_errors=True)
     return private_files
 
 
