@@ -86,13 +86,17 @@ def test_an_empty_folder_is_no_data_set(tmp_path: Path) -> None:
 
 
 films_of_patients = st.lists(
-    st.tuples(st.sampled_from(dataset.LABELS), st.integers(0, 25), st.integers(0, 60)), min_size=30, max_size=90
+    st.tuples(st.sampled_from(dataset.LABELS), st.integers(0, 25), st.integers(0, 60)),
+    min_size=30,
+    max_size=90,
 )
 
 
 @settings(max_examples=80, deadline=None)
 @given(drawn=films_of_patients, seed=st.integers(0, 5))
-def test_no_patient_and_no_picture_is_on_both_sides(drawn: list[tuple[dataset.Label, int, int]], seed: int) -> None:
+def test_no_patient_and_no_picture_is_on_both_sides(
+    drawn: list[tuple[dataset.Label, int, int]], seed: int
+) -> None:
     films = [made(label, f"p{patient}", f"c{content}") for label, patient, content in drawn]
     try:
         result = split(films, 0.3, seed)

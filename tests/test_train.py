@@ -38,7 +38,15 @@ def trained(films: Path, reports: list[Progress], tmp_path_factory: pytest.TempP
     """A model of drawings, trained in this process."""
     out = tmp_path_factory.mktemp("trained") / "drawings-1"
     about = About("Drawings.", "Drawn chests.", (2, 4), 12)
-    train(films, out, epochs=EPOCHS, seed=5, about=about, proof=Proof(second_population=films), progress=reports.append)
+    train(
+        films,
+        out,
+        epochs=EPOCHS,
+        seed=5,
+        about=about,
+        proof=Proof(second_population=films),
+        progress=reports.append,
+    )
     return out
 
 
@@ -89,7 +97,19 @@ def test_an_interrupted_training_goes_on_and_gives_the_same_model(
 ) -> None:
     """Killed after an epoch, by the signal that cannot be caught; the same command then ends with the same figures."""
     out = tmp_path / "again"
-    command = [sys.executable, "-m", "ml.train", films, "--out", out, "--epochs", str(EPOCHS), "--seed", "5", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "ml.train",
+        films,
+        "--out",
+        out,
+        "--epochs",
+        str(EPOCHS),
+        "--seed",
+        "5",
+        "--json",
+    ]
     record = tmp_path / "again.unfinished" / "state.json"
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
