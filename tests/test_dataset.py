@@ -1,6 +1,7 @@
 """Films on disk: who the patient is, and a split that never shares one."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from tests.ml_films import data_set, grey, png
 
 
 def made(label: dataset.Label, patient: str, content: str, side: str | None = None) -> LabelledFilm:
+    fixed: Literal["train", "validation"] | None
     fixed = "train" if side == "train" else "validation" if side == "validation" else None
     return LabelledFilm(Path(f"{patient}-{content}.png"), label, patient, content, side=fixed)
 

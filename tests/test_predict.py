@@ -65,7 +65,8 @@ def test_a_batch_gives_what_single_films_give(predictor: Predictor, films: list[
     for one, alone in zip(together, (predictor.predict([one])[0] for one in films), strict=True):
         assert one.probability == pytest.approx(alone.probability, abs=1e-5)
         assert one.heatmap is not None
-        np.testing.assert_allclose(one.heatmap, alone.heatmap, atol=1e-4)
+        assert alone.heatmap is not None
+        assert float(np.abs(one.heatmap - alone.heatmap).max()) < 1e-4
         assert one.receipt == alone.receipt
 
 

@@ -95,7 +95,17 @@ def test_the_shipped_films_are_there_and_marked() -> None:
 
 
 def test_the_command_draws_films_that_the_gate_accepts(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "ml.synthesize", SAMPLES, "--out", tmp_path, "--count", "1", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "ml.synthesize",
+        str(SAMPLES),
+        "--out",
+        str(tmp_path),
+        "--count",
+        "1",
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -105,7 +115,7 @@ def test_the_command_draws_films_that_the_gate_accepts(tmp_path: Path) -> None:
 
 
 def test_the_command_without_films(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "ml.synthesize", tmp_path, "--out", tmp_path / "x"]
+    command = [sys.executable, "-m", "ml.synthesize", str(tmp_path), "--out", str(tmp_path / "x")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "neither" in done.stderr

@@ -18,7 +18,7 @@ from ml.fitting import Progress, ResumeError
 from ml.images import read_radiograph
 from ml.predict import Predictor
 from ml.train import About, Proof, TrainingError, train
-from tests.ml_films import FILES, chest, data_set
+from tests.ml_films import FILES, chest, data_set, unit
 
 EPOCHS = 3
 
@@ -97,19 +97,8 @@ def test_an_interrupted_training_goes_on_and_gives_the_same_model(
 ) -> None:
     """Killed after an epoch, by the signal that cannot be caught; the same command then ends with the same figures."""
     out = tmp_path / "again"
-    command = [
-        sys.executable,
-        "-m",
-        "ml.train",
-        films,
-        "--out",
-        out,
-        "--epochs",
-        str(EPOCHS),
-        "--seed",
-        "5",
-        "--json",
-    ]
+    settings = ["--out", str(out), "--epochs", str(EPOCHS), "--seed", "5", "--json"]
+    command = [sys.executable, "-m", "ml.train", str(films), *settings]
     record = tmp_path / "again.unfinished" / "state.json"
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -176,7 +165,7 @@ def test_the_command_without_films(tmp_path: Path) -> None:
 
 
 def test_classes_are_drawn_evenly_and_films_as_often_as_each_other() -> None:
-    pictures = np.stack([chest(seed, False).astype(np.float32) / 255 for seed in range(40)])
+    pictures = np.stack([unit(chest(seed, False)) for seed in range(40)])
     targets = np.array([0] * 8 + [1] * 32)
     draws = fitting.Draws(pictures, targets, 62, seed=1, epoch=0)
     assert all(draws[i][1].mean(axis=0).tolist() == [0.5, 0.5] for i in range(len(draws)))
@@ -186,7 +175,7 @@ def test_classes_are_drawn_evenly_and_films_as_often_as_each_other() -> None:
 
 
 def test_a_draw_depends_on_seed_and_epoch_alone() -> None:
-    pictures = np.stack([chest(seed, False).astype(np.float32) / 255 for seed in range(8)])
+    pictures = np.stack([unit(chest(seed, False)) for seed in range(8)])
     targets = np.array([0, 1] * 4)
 
     def first(seed: int, epoch: int) -> np.ndarray:
@@ -198,7 +187,7 @@ def test_a_draw_depends_on_seed_and_epoch_alone() -> None:
 
 
 def test_changed_films_stay_films() -> None:
-    film = chest(1, True).astype(np.float32) / 255
+    film = unit(chest(1, True))
     for seed in range(60):
         changed = augment.augment(film, np.random.default_rng(seed))
         assert changed.shape == film.shape
