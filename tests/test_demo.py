@@ -38,10 +38,7 @@ def test_there_is_one_account_a_role(own_folder: Path) -> None:
 
 def test_a_second_run_changes_nothing(production: ModelVersion) -> None:
     def everything() -> list[object]:
-        return [
-            list(model.objects.order_by("pk").values())  # type: ignore[attr-defined]
-            for model in (User, Patient, Film, Prediction)
-        ]
+        return [list(model.objects.order_by("pk").values()) for model in (User, Patient, Film, Prediction)]
 
     first = demo.create()
     before = everything()

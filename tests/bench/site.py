@@ -19,6 +19,7 @@ from diagnosis import inference, intake, registry
 from diagnosis.models import Film, ModelVersion, Patient, Prediction, Study
 from ml.images import read_radiograph
 from pneumoweb.accounts.models import Clinic, User
+from pneumoweb.broker import embedded
 from tests.factories import ClinicFactory, PatientFactory, make_user
 from tests.processes import Broker
 from tests.samples import sample_films
@@ -31,7 +32,7 @@ WAITING = 96
 
 
 def rows() -> list[Row]:
-    broker = Broker(settings.EMBEDDED_BROKER)
+    broker = Broker(embedded(settings.BROKER_DIR))
     broker.start()
     try:
         return [*intake_rows(), *worker_rows(), *page_rows()]
