@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -264,6 +265,15 @@ def test_fit_averages_areas_so_that_size_hardly_matters() -> None:
     difference = standardise(fit(film(large), 62)) - standardise(fit(film(small), 62))
     assert np.abs(difference).mean() < 0.03
     assert fit(film(large), 62).shape == (62, 62)
+
+
+@pytest.mark.parametrize("size", [(224, 224), (1001, 763), (62, 62), (100, 640)])
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_the_fast_means_are_those_of_the_box_filter(size: tuple[int, int], depth: type) -> None:
+    top = np.iinfo(depth).max
+    pixels: Any = np.random.default_rng(2).integers(0, top, size, dtype=depth)
+    slow = images.resize(pixels.astype(np.float32), 62)
+    assert float(np.abs(images.resize(pixels, 62) - slow).max()) <= 1e-5 * top
 
 
 def test_fit_is_between_zero_and_one_for_both_depths() -> None:
