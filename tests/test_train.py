@@ -126,6 +126,7 @@ def test_a_model_can_be_the_start_of_the_next(films: Path, trained: Path, card: 
     assert following.training["init"] == artifact.artifact_hash(trained)
     assert following.history[0]["val_loss"] != card.history[0]["val_loss"]
     assert "trained twice" in following.reproducibility
+    assert "no logit differed" in following.reproducibility
 
 
 def test_what_is_there_is_never_overwritten(films: Path, trained: Path) -> None:
