@@ -49,6 +49,8 @@ def private_files(settings: Any, data_folder: Path) -> Path:
     storages["default"] = {**storages["default"], "OPTIONS": {"location": str(files)}}
     settings.STORAGES = storages
     settings.DATA_DIR = data_folder
+    settings.STATIC_ROOT = data_folder / "static"
+    settings.STATIC_ROOT.mkdir(exist_ok=True)
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return files
 
