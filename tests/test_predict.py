@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from ml.artifact import SHIPPED, ArtifactError, load_card
+from ml.gate import population_findings
 from ml.images import Radiograph, read_radiograph
 from ml.predict import Predictor, heatmap_png
 from tests.ml_films import SAMPLES, film, grey, jpeg, png
@@ -244,3 +245,16 @@ def test_the_command_explains_itself() -> None:
 def test_grey_of_other_sizes_is_judged_not_crashed(predictor: Predictor) -> None:
     answers = predictor.predict([film(grey(height, width)) for height, width in ((96, 96), (150, 900), (3000, 130))])
     assert all(answer.status == "rejected" and answer.reasons for answer in answers)
+
+
+def test_two_ranges_of_age_leave_a_gap_that_warns() -> None:
+    card = load_card(SHIPPED)
+    card.population = {**card.population, "age_years": [[1, 5], [18, 85]], "refuse_from_years": None}
+    for age in (1.0, 5.9, 18.0, 85.5):
+        assert population_findings(card, age) == ([], [])
+    for age, told in ((0.5, "under 1 year old"), (6.0, "6 years old"), (17.9, "17 years old"), (90.0, "90 years old")):
+        refused, (warning,) = population_findings(card, age)
+        assert refused == []
+        assert told in warning
+        assert "1 to 5 and of 18 to 85 years" in warning
+    assert "not known" in population_findings(card, None)[1][0]
