@@ -121,7 +121,8 @@ def new_password() -> str:
 def create_films(today: date | None = None) -> list[Film]:
     """Hand each invented patient's synthetic films to the ordinary intake, which queues them for the worker."""
     today = today or timezone.localdate()
-    samples = cycle(sorted(SAMPLES.glob("*.png")))
+    # By number, then by name: normal and pneumonia take turns, so that histories show both.
+    samples = cycle(sorted(SAMPLES.glob("*.png"), key=lambda path: (path.stem.rpartition("-")[2], path.name)))
     films = []
     for invented in PATIENTS:
         patient = _patient(invented, today)

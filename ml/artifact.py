@@ -16,6 +16,7 @@ GATE_FILE = "gate.npz"
 MODEL_CARD = "MODEL_CARD.md"
 OPTIONAL = {"initialisation", "subgroups", "files"}
 """What the card of an older version may lack."""
+_TITLES = {"auc": "AUC", "accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity"}
 
 
 class ArtifactError(ValueError):
@@ -147,8 +148,8 @@ def describe(card: Card) -> str:
         "| figure | value | 95 % interval |",
         "|---|---|---|",
         *(
-            f"| {name} | {figures[name]:.3f} | {figures[name + '_ci'][0]:.3f} to {figures[name + '_ci'][1]:.3f} |"
-            for name in ("auc", "accuracy", "sensitivity", "specificity")
+            f"| {title} | {figures[name]:.3f} | {figures[name + '_ci'][0]:.3f} to {figures[name + '_ci'][1]:.3f} |"
+            for name, title in _TITLES.items()
         ),
         f"| Brier score | {figures['brier']:.3f} | |",
         f"| calibration error (15 bins) | {figures['ece']:.3f} | |",

@@ -20,7 +20,8 @@ from ml.images import Radiograph, fit, standardise
 SIDE = 32
 KINDS = ("film", "turned left", "upside down", "turned right", "inverted", "other")
 MIN_RESOLUTION = 128
-MAX_ASPECT = 2.2
+MAX_WIDE, MAX_TALL = 3.5, 2.0
+"""Films of small children, cut to the lungs, are up to 3.2 times as wide as high; none is much higher than wide."""
 MAX_COLOUR = 0.08
 MIN_DEVIATION = 0.03
 MIN_GREYS = 12
@@ -82,13 +83,13 @@ def refusals(radiograph: Radiograph, parameters: GateParameters) -> list[str]:
 def statistics_refusals(radiograph: Radiograph) -> list[str]:
     """What needs no training films: size, shape, colour, blankness."""
     reasons = []
-    shorter, longer = sorted((radiograph.height, radiograph.width))
-    if shorter < MIN_RESOLUTION:
+    height, width = radiograph.height, radiograph.width
+    if min(height, width) < MIN_RESOLUTION:
         reasons.append(
             f"The picture is {radiograph.width} x {radiograph.height} pixels; at least {MIN_RESOLUTION} on each "
             "side are needed for an answer."
         )
-    if longer > MAX_ASPECT * shorter:
+    if width > MAX_WIDE * height or height > MAX_TALL * width:
         reasons.append("The picture is too long and narrow to be one chest film.")
     if radiograph.colourfulness > MAX_COLOUR:
         reasons.append("This is a colour picture, not a radiograph.")

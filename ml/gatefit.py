@@ -24,6 +24,8 @@ Films = NDArray[np.float32]
 Drawing = NDArray[np.float64]
 COMPONENTS = 64
 HIDDEN = 48
+HEADS = 4
+"""Heads whose log odds are averaged: where films are strange to them, single heads err each in its own way."""
 VARIANTS = 3
 """How many changed copies of each film teach the head."""
 PASSES = 15
@@ -44,21 +46,26 @@ def fit_gate(films: Films, seed: int) -> GateParameters:
     pictures = np.concatenate([upright, others])
     scores = pca.transform(pictures) / scale
     answers = np.concatenate([np.zeros(len(upright), int), kinds])
-    head = MLPClassifier((HIDDEN,), alpha=1e-3, batch_size=min(256, len(scores)), random_state=seed)
-    for _ in range(PASSES):
-        head.partial_fit(scores, answers, classes=np.arange(len(KINDS)))
+    heads = [_head(scores, answers, seed + place) for place in range(HEADS)]
     return GateParameters(
         mean=_single(pca.mean_),
         components=_single(pca.components_),
         scale=_single(scale),
-        hidden_kernel=_single(head.coefs_[0]),
-        hidden_bias=_single(head.intercepts_[0]),
-        kind_kernel=_single(head.coefs_[1]),
-        kind_bias=_single(head.intercepts_[1]),
+        hidden_kernel=_single(np.concatenate([head.coefs_[0] for head in heads], axis=1)),
+        hidden_bias=_single(np.concatenate([head.intercepts_[0] for head in heads])),
+        kind_kernel=_single(np.concatenate([head.coefs_[1] for head in heads]) / HEADS),
+        kind_bias=_single(np.mean([head.intercepts_[1] for head in heads], axis=0)),
         rest_limit=_single(np.inf),
         distance_limit=_single(np.inf),
         film_limits=_single(np.full(len(KINDS) - 1, -np.inf)),
     )
+
+
+def _head(scores: Films, answers: NDArray[np.int64], seed: int) -> MLPClassifier:
+    head = MLPClassifier((HIDDEN,), alpha=1e-3, batch_size=min(256, len(scores)), random_state=seed)
+    for _ in range(PASSES):
+        head.partial_fit(scores, answers, classes=np.arange(len(KINDS)))
+    return head
 
 
 def _single(values: ArrayLike) -> Films:

@@ -78,7 +78,7 @@ def serving_model(model: keras.Model) -> keras.Model:
     evidence = ClassActivation(dense.get_layer(CLASSES), name="evidence")
     logit, places = evidence(dense.get_layer(FEATURES).output)
     outputs = {"logit": logit, "map": places, "embedding": dense.get_layer(EMBEDDING).output}
-    return keras.Model(dense.inputs, outputs, name="lite0_serving")
+    return keras.Model(dense.inputs[0], outputs, name="lite0_serving")
 
 
 class ClassActivation(layers.Layer):

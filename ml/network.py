@@ -69,7 +69,7 @@ def serving_model(model: keras.Model) -> keras.Model:
     evidence = Evidence(hidden, model.get_layer(CLASSES), name="evidence")
     logit, places = evidence([model.get_layer(FEATURES).output, hidden.output])
     outputs = {"logit": logit, "map": places, "embedding": hidden.output}
-    return keras.Model(model.inputs, outputs, name=f"{model.name}_serving")
+    return keras.Model(model.inputs[0], outputs, name=f"{model.name}_serving")
 
 
 class Evidence(layers.Layer):

@@ -612,12 +612,21 @@ def _reproducibility(
     before = artifact.check(repeats)
     if before.data["split_hash"] != prepared.split.hash or before.seed != state.task["seed"]:
         raise TrainingError(f"{repeats} was not made from the same films and seed.")
-    earlier = run_all(Keras(repeats / artifact.KERAS_FILE), _ready(prepared.validation, side))
+    litert = before.runtime == "litert"
+    runtime: Runtime = (
+        LiteRT(repeats / artifact.LITERT_FILE) if litert else Keras(repeats / artifact.KERAS_FILE)
+    )
+    earlier = run_all(runtime, _ready(prepared.validation, side))
     apart = float(np.abs(earlier.logits - outputs.logits).max())
     return (
-        "The same films and seed were trained twice on one machine with two processor cores: the validation AUC was "
-        f"{before.metrics['auc']:.6f} and {figures.auc:.6f}, the best epoch {before.best_epoch} and "
-        f"{state.best_epoch}, and no logit differed by more than {apart:.1g}."
+        "The same films and seed were trained twice on one machine: the validation AUC was "
+        f"{before.metrics['auc']:.5f} and {figures.auc:.5f}, the best epoch {before.best_epoch} and "
+        f"{state.best_epoch}, and "
+        + (
+            f"no logit differed by more than {apart:.1g}."
+            if apart
+            else "every logit was the same to the last bit."
+        )
     )
 
 

@@ -1,7 +1,9 @@
 """All addresses of the site."""
 
 from allauth.account.decorators import secure_admin_login
+from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
 from django.views.generic import RedirectView
 
@@ -19,5 +21,10 @@ urlpatterns = [
     path("accounts/email/", RedirectView.as_view(pattern_name="profile"), name="account_email"),
     path("accounts/", include("allauth.account.urls")),
     path("admin/", admin.site.urls),
+    # Pages that name no icon of their own (the admin's) make browsers ask here.
+    path(
+        "favicon.ico",
+        login_not_required(RedirectView.as_view(url=f"{settings.STATIC_URL}pneumoweb/icon.svg")),
+    ),
     path("", include("diagnosis.urls")),
 ]

@@ -49,14 +49,17 @@ def private_files(settings: Any, data_folder: Path) -> Path:
     storages["default"] = {**storages["default"], "OPTIONS": {"location": str(files)}}
     settings.STORAGES = storages
     settings.DATA_DIR = data_folder
+    settings.STATIC_ROOT = data_folder / "static"
+    settings.STATIC_ROOT.mkdir(exist_ok=True)
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return files
 
 
 @pytest.fixture
 def empty_files(private_files: Path) -> Path:
-    """An empty storage, for tests that count files."""
-    shutil.rmtree(private_files, ignore_errors=True)
+    """A storage without films and heatmaps, for tests that count files."""
+    for folder in ("films", "heatmaps"):
+        shutil.rmtree(private_files / folder, ignore_errors=True)
     return private_files
 
 

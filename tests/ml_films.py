@@ -35,6 +35,11 @@ def chest(seed: int, ill: bool, side: int = 128) -> NDArray[np.uint8]:
     return (np.clip(picture, 0, 1) * 255).astype(np.uint8)
 
 
+def unit(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Grey values as 0..1."""
+    return pixels.astype(np.float32) / np.float32(255)
+
+
 def png(pixels: NDArray[np.uint8] | NDArray[np.uint16] | Image.Image, **options: object) -> bytes:
     picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     buffer = io.BytesIO()

@@ -28,6 +28,7 @@ WORKER = (
     sys.executable, "-m", "celery", "--app", "pneumoweb", "worker", "--queues", "inference", "--pool", "prefork",
     "--concurrency", "1", "--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat",
 )  # fmt: skip
+RECONCILE = (sys.executable, MANAGE, "reconcile", "--every", "0.5")
 
 
 def wait_for(what: Callable[[], T], seconds: float = 30.0, every: float = 0.1) -> T:

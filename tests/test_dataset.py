@@ -1,6 +1,7 @@
 """Films on disk: who the patient is, and a split that never shares one."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from tests.ml_films import data_set, grey, png
 
 
 def made(label: dataset.Label, patient: str, content: str, side: str | None = None) -> LabelledFilm:
+    fixed: Literal["train", "validation"] | None
     fixed = "train" if side == "train" else "validation" if side == "validation" else None
     return LabelledFilm(Path(f"{patient}-{content}.png"), label, patient, content, side=fixed)
 
@@ -86,13 +88,17 @@ def test_an_empty_folder_is_no_data_set(tmp_path: Path) -> None:
 
 
 films_of_patients = st.lists(
-    st.tuples(st.sampled_from(dataset.LABELS), st.integers(0, 25), st.integers(0, 60)), min_size=30, max_size=90
+    st.tuples(st.sampled_from(dataset.LABELS), st.integers(0, 25), st.integers(0, 60)),
+    min_size=30,
+    max_size=90,
 )
 
 
 @settings(max_examples=80, deadline=None)
 @given(drawn=films_of_patients, seed=st.integers(0, 5))
-def test_no_patient_and_no_picture_is_on_both_sides(drawn: list[tuple[dataset.Label, int, int]], seed: int) -> None:
+def test_no_patient_and_no_picture_is_on_both_sides(
+    drawn: list[tuple[dataset.Label, int, int]], seed: int
+) -> None:
     films = [made(label, f"p{patient}", f"c{content}") for label, patient, content in drawn]
     try:
         result = split(films, 0.3, seed)

@@ -18,7 +18,10 @@ KEYS = {
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "ml.evaluate", *map(str, arguments)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "ml.evaluate", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -67,7 +70,9 @@ def test_words_without_json() -> None:
     assert "sensitivity" in done.stdout
 
 
-@pytest.mark.parametrize(("table", "status", "words"), [(None, 2, "neither"), ("file,label\nno.png,NORMAL\n", 2, "no.png")])
+@pytest.mark.parametrize(
+    ("table", "status", "words"), [(None, 2, "neither"), ("file,label\nno.png,NORMAL\n", 2, "no.png")]
+)
 def test_a_wrong_folder(tmp_path: Path, table: str | None, status: int, words: str) -> None:
     if table:
         (tmp_path / "labels.csv").write_text(table)

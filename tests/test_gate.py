@@ -48,7 +48,10 @@ def test_there_are_films_to_test_with() -> None:
 
 @pytest.mark.parametrize(("turns", "words"), [(1, "side"), (2, "upside down"), (3, "side")])
 def test_turned_films_are_refused(turns: int, words: str, parameters: GateParameters) -> None:
-    found = [gate.refusals(film(np.rot90(read_radiograph(path).pixels, turns).copy()), parameters) for path in PATHS]
+    found = [
+        gate.refusals(film(np.rot90(read_radiograph(path).pixels, turns).copy()), parameters)
+        for path in PATHS
+    ]
     assert sum(bool(reasons) for reasons in found) >= len(PATHS) - 1
     assert sum(words in " ".join(reasons) for reasons in found) > len(PATHS) / 2
 

@@ -1,11 +1,13 @@
 """Reading: every kind of file gets the right picture, or a sentence that says what to do."""
 
+import contextlib
 import io
 import struct
 import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +36,12 @@ def huge_png(width: int, height: int) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
 
 
 def test_a_grey_png_keeps_every_pixel() -> None:
@@ -66,7 +73,11 @@ def test_jpeg_is_known_by_its_content_whatever_its_name(tmp_path: Path) -> None:
         (b"", "empty", "empty"),
         (b"Patient: see attached film\n" * 20, "unsupported", "a text file"),
         (b"GIF89a" + bytes(40), "unsupported", "a GIF"),
-        (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "unsupported", "an SVG drawing"),
+        (
+            b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>',
+            "unsupported",
+            "an SVG drawing",
+        ),
         (b"%PDF-1.7\n%\xe2\xe3", "unsupported", "a PDF document"),
         (bytes(128) + b"DICM" + bytes(60), "unsupported", "DICOM files are not read yet"),
         (b"RIFF\x24\x00\x00\x00WEBPVP8 " + bytes(20), "unsupported", "a WebP picture"),
@@ -131,13 +142,13 @@ def test_a_changed_byte_in_a_png_is_damaged() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_broken_content_never_raises_anything_else(data: st.DataObject) -> None:
-    content = bytearray(data.draw(st.sampled_from([png(grey(100, 120)), jpeg(Image.fromarray(grey(100, 120)))])))
+    content = bytearray(
+        data.draw(st.sampled_from([png(grey(100, 120)), jpeg(Image.fromarray(grey(100, 120)))]))
+    )
     for _ in range(data.draw(st.integers(1, 8))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    try:
-        read_radiograph(bytes(content))
-    except images.ImageError as error:
-        assert str(error).endswith(".")
+    with contextlib.suppress(images.ImageError):
+        assert read_radiograph(bytes(content)).pixels.size > 0
 
 
 def test_an_animated_png_is_refused() -> None:
@@ -145,7 +156,9 @@ def test_an_animated_png_is_refused() -> None:
     assert refusal(png(frames[0], save_all=True, append_images=frames[1:])).code == "animated"
 
 
-@pytest.mark.parametrize(("top", "bits"), [(600, 10), (1023, 10), (4000, 12), (16383, 14), (30000, 16), (65535, 16)])
+@pytest.mark.parametrize(
+    ("top", "bits"), [(600, 10), (1023, 10), (4000, 12), (16383, 14), (30000, 16), (65535, 16)]
+)
 def test_sixteen_bits_are_scaled_and_can_be_had_back(top: int, bits: int) -> None:
     values = (grey().astype(np.uint32) * top // 255).astype(np.uint16)
     read = read_radiograph(png(values))
@@ -252,6 +265,15 @@ def test_fit_averages_areas_so_that_size_hardly_matters() -> None:
     difference = standardise(fit(film(large), 62)) - standardise(fit(film(small), 62))
     assert np.abs(difference).mean() < 0.03
     assert fit(film(large), 62).shape == (62, 62)
+
+
+@pytest.mark.parametrize("size", [(224, 224), (1001, 763), (62, 62), (100, 640)])
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_the_fast_means_are_those_of_the_box_filter(size: tuple[int, int], depth: type) -> None:
+    top = np.iinfo(depth).max
+    pixels: Any = np.random.default_rng(2).integers(0, top, size, dtype=depth)
+    slow = images.resize(pixels.astype(np.float32), 62)
+    assert float(np.abs(images.resize(pixels, 62) - slow).max()) <= 1e-5 * top
 
 
 def test_fit_is_between_zero_and_one_for_both_depths() -> None:

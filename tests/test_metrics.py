@@ -23,7 +23,10 @@ def test_figures_are_those_of_scikit_learn() -> None:
     assert found.sensitivity == pytest.approx(answered[TARGETS == 1].mean())
     assert found.specificity == pytest.approx(1 - answered[TARGETS == 0].mean())
     assert np.sum(found.confusion) == found.n == 300
-    assert found.confusion[1] == [int((~answered & (TARGETS == 1)).sum()), int((answered & (TARGETS == 1)).sum())]
+    assert found.confusion[1] == [
+        int((~answered & (TARGETS == 1)).sum()),
+        int((answered & (TARGETS == 1)).sum()),
+    ]
 
 
 @settings(max_examples=50, deadline=None)

@@ -34,13 +34,20 @@ def films() -> list[Radiograph]:
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "ml.predict", *map(str, arguments)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "ml.predict", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
-def test_most_synthetic_films_are_answered_by_their_label(predictor: Predictor, films: list[Radiograph]) -> None:
+def test_most_synthetic_films_are_answered_by_their_label(
+    predictor: Predictor, films: list[Radiograph]
+) -> None:
     answers = predictor.predict(films)
-    right = [answer.label == path.stem.split("-")[1].upper() for answer, path in zip(answers, PATHS, strict=True)]
+    right = [
+        answer.label == path.stem.split("-")[1].upper() for answer, path in zip(answers, PATHS, strict=True)
+    ]
     assert sum(right) >= 0.75 * len(right)
     assert {answer.label for answer in answers} == {"NORMAL", "PNEUMONIA"}
 
@@ -56,10 +63,11 @@ def test_an_answer_follows_its_threshold(predictor: Predictor, films: list[Radio
 
 def test_a_batch_gives_what_single_films_give(predictor: Predictor, films: list[Radiograph]) -> None:
     together = predictor.predict(films)
-    for one, alone in zip(together, (predictor.predict([film])[0] for film in films), strict=True):
+    for one, alone in zip(together, (predictor.predict([one])[0] for one in films), strict=True):
         assert one.probability == pytest.approx(alone.probability, abs=1e-5)
         assert one.heatmap is not None
-        np.testing.assert_allclose(one.heatmap, alone.heatmap, atol=1e-4)
+        assert alone.heatmap is not None
+        assert float(np.abs(one.heatmap - alone.heatmap).max()) < 1e-4
         assert one.receipt == alone.receipt
 
 
@@ -67,12 +75,19 @@ def test_no_films_no_answers(predictor: Predictor) -> None:
     assert predictor.predict([]) == []
 
 
-def test_a_refused_film_has_reasons_only_and_stops_no_other(predictor: Predictor, films: list[Radiograph]) -> None:
+def test_a_refused_film_has_reasons_only_and_stops_no_other(
+    predictor: Predictor, films: list[Radiograph]
+) -> None:
     noise = film(np.random.default_rng(1).integers(0, 256, (300, 300), dtype=np.uint8))
     before, refused, after = predictor.predict([films[0], noise, films[1]])
     assert refused.status == "rejected"
     assert refused.reasons
-    assert (refused.label, refused.probability, refused.heatmap, refused.embedding) == (None, None, None, None)
+    assert (refused.label, refused.probability, refused.heatmap, refused.embedding) == (
+        None,
+        None,
+        None,
+        None,
+    )
     assert before.probability == pytest.approx(predictor.predict([films[0]])[0].probability, abs=1e-5)
     assert after.status == "accepted"
 
@@ -90,9 +105,13 @@ def test_copies_of_a_film_get_its_answer(predictor: Predictor) -> None:
         "palette": png(picture.convert("P")),
         "JPEG": jpeg(picture),
         "lying, with its EXIF orientation": jpeg(picture.transpose(Image.Transpose.ROTATE_90), exif=exif),
-        "four times as large": png(picture.resize((picture.width * 4, picture.height * 4), Image.Resampling.BICUBIC)),
+        "four times as large": png(
+            picture.resize((picture.width * 4, picture.height * 4), Image.Resampling.BICUBIC)
+        ),
     }
-    expected, *found = predictor.predict([original, *(read_radiograph(content) for content in copies.values())])
+    expected, *found = predictor.predict(
+        [original, *(read_radiograph(content) for content in copies.values())]
+    )
     assert expected.probability is not None
     for name, answer in zip(copies, found, strict=True):
         assert answer.label == expected.label, name
@@ -108,7 +127,9 @@ def test_exposure_and_contrast_do_not_move_the_answer(predictor: Predictor) -> N
     assert one.probability == pytest.approx(other.probability, abs=1e-3)
 
 
-def test_the_receipt_names_everything_the_answer_depends_on(predictor: Predictor, films: list[Radiograph]) -> None:
+def test_the_receipt_names_everything_the_answer_depends_on(
+    predictor: Predictor, films: list[Radiograph]
+) -> None:
     one, other = (answer.receipt for answer in predictor.predict(films[:2]))
     card = load_card(SHIPPED)
     assert one["weights_sha256"] == card.files["model.tflite"]
@@ -153,7 +174,8 @@ def test_the_heatmap_picture_shows_only_what_is_there() -> None:
     picture = np.asarray(Image.open(io.BytesIO(heatmap_png(heatmap))))
     assert picture.shape == (256, 256, 4)
     y, x = np.unravel_index(int(picture[..., 3].argmax()), (256, 256))
-    assert (40 < y < 85) and (160 < x < 210)
+    assert 40 < y < 85
+    assert 160 < x < 210
     assert picture[200:, :100, 3].max() == 0
 
 
@@ -243,8 +265,11 @@ def test_the_command_explains_itself() -> None:
 
 
 def test_grey_of_other_sizes_is_judged_not_crashed(predictor: Predictor) -> None:
-    answers = predictor.predict([film(grey(height, width)) for height, width in ((96, 96), (150, 900), (3000, 130))])
-    assert all(answer.status == "rejected" and answer.reasons for answer in answers)
+    answers = predictor.predict(
+        [film(grey(height, width)) for height, width in ((96, 96), (150, 900), (3000, 130))]
+    )
+    assert [answer.status for answer in answers] == ["rejected"] * 3
+    assert all(answer.reasons for answer in answers)
 
 
 def test_two_ranges_of_age_leave_a_gap_that_warns() -> None:
@@ -252,7 +277,12 @@ def test_two_ranges_of_age_leave_a_gap_that_warns() -> None:
     card.population = {**card.population, "age_years": [[1, 5], [18, 85]], "refuse_from_years": None}
     for age in (1.0, 5.9, 18.0, 85.5):
         assert population_findings(card, age) == ([], [])
-    for age, told in ((0.5, "under 1 year old"), (6.0, "6 years old"), (17.9, "17 years old"), (90.0, "90 years old")):
+    for age, told in (
+        (0.5, "under 1 year old"),
+        (6.0, "6 years old"),
+        (17.9, "17 years old"),
+        (90.0, "90 years old"),
+    ):
         refused, (warning,) = population_findings(card, age)
         assert refused == []
         assert told in warning

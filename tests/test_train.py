@@ -18,7 +18,7 @@ from ml.fitting import Progress, ResumeError
 from ml.images import read_radiograph
 from ml.predict import Predictor
 from ml.train import About, Proof, Second, TrainingError, train
-from tests.ml_films import FILES, chest, data_set
+from tests.ml_films import FILES, chest, data_set, unit
 
 EPOCHS = 3
 
@@ -38,7 +38,15 @@ def trained(films: Path, reports: list[Progress], tmp_path_factory: pytest.TempP
     """A model of drawings, trained in this process."""
     out = tmp_path_factory.mktemp("trained") / "drawings-1"
     about = About("Drawings.", "Drawn chests.", (2, 4), 12)
-    train(films, out, epochs=EPOCHS, seed=5, about=about, proof=Proof(second_population=films), progress=reports.append)
+    train(
+        films,
+        out,
+        epochs=EPOCHS,
+        seed=5,
+        about=about,
+        proof=Proof(second_population=films),
+        progress=reports.append,
+    )
     return out
 
 
@@ -89,7 +97,8 @@ def test_an_interrupted_training_goes_on_and_gives_the_same_model(
 ) -> None:
     """Killed after an epoch, by the signal that cannot be caught; the same command then ends with the same figures."""
     out = tmp_path / "again"
-    command = [sys.executable, "-m", "ml.train", films, "--out", out, "--epochs", str(EPOCHS), "--seed", "5", "--json"]
+    settings = ["--out", str(out), "--epochs", str(EPOCHS), "--seed", "5", "--json"]
+    command = [sys.executable, "-m", "ml.train", str(films), *settings]
     record = tmp_path / "again.unfinished" / "state.json"
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -117,6 +126,7 @@ def test_a_model_can_be_the_start_of_the_next(films: Path, trained: Path, card: 
     assert following.training["init"] == artifact.artifact_hash(trained)
     assert following.history[0]["val_loss"] != card.history[0]["val_loss"]
     assert "trained twice" in following.reproducibility
+    assert "no logit differed" in following.reproducibility
 
 
 def test_what_is_there_is_never_overwritten(films: Path, trained: Path) -> None:
@@ -156,7 +166,7 @@ def test_the_command_without_films(tmp_path: Path) -> None:
 
 
 def test_classes_are_drawn_evenly_and_films_as_often_as_each_other() -> None:
-    pictures = np.stack([chest(seed, False).astype(np.float32) / 255 for seed in range(40)])
+    pictures = np.stack([unit(chest(seed, False)) for seed in range(40)])
     targets = np.array([0] * 8 + [1] * 32)
     draws = fitting.Draws(pictures, targets, 62, seed=1, epoch=0)
     assert all(draws[i][1].mean(axis=0).tolist() == [0.5, 0.5] for i in range(len(draws)))
@@ -166,7 +176,7 @@ def test_classes_are_drawn_evenly_and_films_as_often_as_each_other() -> None:
 
 
 def test_a_draw_depends_on_seed_and_epoch_alone() -> None:
-    pictures = np.stack([chest(seed, False).astype(np.float32) / 255 for seed in range(8)])
+    pictures = np.stack([unit(chest(seed, False)) for seed in range(8)])
     targets = np.array([0, 1] * 4)
 
     def first(seed: int, epoch: int) -> np.ndarray:
@@ -178,7 +188,7 @@ def test_a_draw_depends_on_seed_and_epoch_alone() -> None:
 
 
 def test_changed_films_stay_films() -> None:
-    film = chest(1, True).astype(np.float32) / 255
+    film = unit(chest(1, True))
     for seed in range(60):
         changed = augment.augment(film, np.random.default_rng(seed))
         assert changed.shape == film.shape
@@ -208,9 +218,19 @@ def test_lite_trains_with_a_second_population(tmp_path: Path, monkeypatch: pytes
     about = About("Drawings.", "Drawn chests.", (2, 4), 12)
     out = tmp_path / "lite"
     card = train(
-        films, out, architecture="lite0", epochs=1, seed=5, about=about, also=Second(others, 0.25, "drawn adults")
+        films,
+        out,
+        architecture="lite0",
+        epochs=1,
+        seed=5,
+        about=about,
+        also=Second(others, 0.25, "drawn adults"),
     )
-    assert (card.input_size, card.heatmap["stride"], np.shape(card.heatmap["reference"])) == (160, 16, (10, 10))
+    assert (card.input_size, card.heatmap["stride"], np.shape(card.heatmap["reference"])) == (
+        160,
+        16,
+        (10, 10),
+    )
     assert {"also_val_loss", "also_val_auc"} < set(card.history[0])
     assert "learned from" in card.population["evidence"]
     assert "drawn adults" in {row["group"] for row in card.subgroups}

@@ -63,7 +63,8 @@ def write(monkeypatch: pytest.MonkeyPatch) -> Any:
             patch.setitem(sys.modules, "torch", torch)
             patch.setitem(sys.modules, "torch._utils", utils)
             tensors = collections.OrderedDict(
-                (name, Pickled(str(place), values, rebuild, storage)) for place, (name, values) in enumerate(named.items())
+                (name, Pickled(str(place), values, rebuild, storage))
+                for place, (name, values) in enumerate(named.items())
             )
             buffer = io.BytesIO()
             for head in (0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": True}):
@@ -159,7 +160,9 @@ def test_nothing_but_numbers_is_built(tmp_path: Path) -> None:
 
     path = tmp_path / "harmful.pth"
     path.write_bytes(
-        b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, Harm()))
+        b"".join(
+            pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, Harm())
+        )
     )
     with pytest.raises(WeightsError, match="system"):
         weights.read_checkpoint(path)

@@ -2,6 +2,7 @@
 
 import io
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +24,9 @@ REPEATS = 7
 def rows() -> list[dict[str, Any]]:
     """Medians, in milliseconds a film; `ratio` is the original's way divided by this way."""
     found = _network_rows()
-    original = next(row["ms_a_film"] for row in found if row["what"] == "original: load_model and predict, each film")
+    original = next(
+        row["ms_a_film"] for row in found if row["what"] == "original: load_model and predict, each film"
+    )
     for row in found:
         row["ratio"] = round(original / row["ms_a_film"], 1)
     return found + _share_rows()
@@ -46,7 +49,9 @@ def _network_rows() -> list[dict[str, Any]]:
         model.predict(films[:1], verbose=0)
 
     spent = _median(original, 3)
-    found.append({"what": "original: load_model and predict, each film", "batch": 1, "ms_a_film": round(spent, 3)})
+    found.append(
+        {"what": "original: load_model and predict, each film", "batch": 1, "ms_a_film": round(spent, 3)}
+    )
     return found
 
 
@@ -69,7 +74,12 @@ def _share_rows() -> list[dict[str, Any]]:
     }
     *_, whole = steps.values()
     return [
-        {"what": f"film of 2,000 pixels: {step}", "batch": 1, "ms_a_film": round(spent, 3), "share": round(spent / whole, 3)}
+        {
+            "what": f"film of 2,000 pixels: {step}",
+            "batch": 1,
+            "ms_a_film": round(spent, 3),
+            "share": round(spent / whole, 3),
+        }
         for step, spent in steps.items()
     ]
 
@@ -85,10 +95,15 @@ def _median(work: Callable[[], Any], repeats: int = REPEATS) -> float:
     return statistics.median(spent)
 
 
-if __name__ == "__main__":
-    print(f"{'what':72} {'batch':>5} {'ms a film':>10} {'ratio':>8} {'share':>7}")
+def main() -> None:
+    lines = [f"{'what':72} {'batch':>5} {'ms a film':>10} {'ratio':>8} {'share':>7}"]
     for row in rows():
-        print(
+        lines.append(
             f"{row['what']:72} {row['batch']:5d} {row['ms_a_film']:10.3f} "
             f"{row.get('ratio', ''):>8} {row.get('share', ''):>7}"
         )
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

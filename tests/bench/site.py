@@ -1,0 +1,202 @@
+"""How fast the site takes in, reads and shows films. Needs settings and a prepared database."""
+
+import statistics
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from functools import partial
+from io import BytesIO
+from typing import Any
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.test import Client
+from django.urls import reverse
+from PIL import Image
+
+from diagnosis import inference, intake, registry
+from diagnosis.models import Film, ModelVersion, Patient, Prediction, Study
+from ml.images import read_radiograph
+from pneumoweb.accounts.models import Clinic, User
+from pneumoweb.broker import embedded
+from tests.factories import ClinicFactory, PatientFactory, make_user
+from tests.processes import Broker
+from tests.samples import sample_films
+
+Row = dict[str, Any]
+FULL_SIZE = (2000, 1660)
+REPEATS = 7
+FILMS = 12
+WAITING = 96
+
+
+def rows() -> list[Row]:
+    broker = Broker(embedded(settings.BROKER_DIR))
+    broker.start()
+    try:
+        return [*intake_rows(), *worker_rows(), *page_rows()]
+    finally:
+        broker.stop()
+
+
+def full_size(kind: str, number: int) -> list[bytes]:
+    """Return files as large as a clinic's, no two alike."""
+    files = []
+    for data in sample_films(number):
+        buffer = BytesIO()
+        picture = Image.open(BytesIO(data)).resize(FULL_SIZE, Image.Resampling.BICUBIC)
+        picture.save(buffer, kind, **({"quality": 92} if kind == "JPEG" else {}))
+        files.append(buffer.getvalue())
+    return files
+
+
+def intake_rows() -> list[Row]:
+    """Films a second that one thread takes in: check, decode, store, rows, wake."""
+    patient = PatientFactory()
+    found = []
+    for kind, files in (
+        ("synthetic PNG as shipped", sample_films(FILMS)),
+        ("PNG of 2,000 pixels", full_size("PNG", FILMS)),
+        ("JPEG of 2,000 pixels", full_size("JPEG", FILMS)),
+    ):
+        spent = [seconds(partial(take_in, patient, data)) for data in files]
+        rate = 1 / statistics.median(spent)
+        found.append({"what": f"intake: {kind}", "figure": round(rate, 2), "unit": "films/s"})
+    Prediction.objects.all().delete()
+    return found
+
+
+def take_in(patient: Patient, data: bytes) -> None:
+    upload = ContentFile(data, name="film")
+    received = intake.receive(
+        patient.created_by, patient, upload, taken_on=date(2026, 11, 1), upload_key=uuid.uuid4()
+    )
+    if not received.created:
+        raise AssertionError("the films of a benchmark must differ")
+
+
+def worker_rows() -> list[Row]:
+    """The worker's whole way (claim, decode, model, heatmap, store) against decode and model alone."""
+    found = []
+    for size, files in (
+        ("synthetic films as shipped", sample_films(WAITING)),
+        ("films of 2,000 pixels", full_size("PNG", 2 * settings.INFERENCE_BATCH)),
+    ):
+        films = [stored(data) for data in files]
+        version = registry.production()
+        if version is None:
+            raise AssertionError("no model is in production")
+        inference.warm_up()
+        loops = [seconds(partial(bare_loop, films, version)) for _ in range(3)]
+        queued = [seconds(lambda: inference.work(seconds=600)) for _ in requeued(films, version, 3)]
+        bare, whole = (len(films) / statistics.median(spent) for spent in (loops, queued))
+        found += [
+            {"what": f"decode and model in a bare loop: {size}", "figure": round(bare, 1), "unit": "films/s"},
+            {
+                "what": f"claim, decode, model, store by the worker: {size}",
+                "figure": round(whole, 1),
+                "unit": "films/s",
+                "ratio": round(whole / bare, 2),
+            },
+        ]
+    return found
+
+
+def stored(data: bytes) -> Film:
+    patient = PatientFactory()
+    take_in(patient, data)
+    return patient.films.get()
+
+
+def bare_loop(films: Sequence[Film], version: ModelVersion) -> None:
+    predictor = inference.predictor_for(version)
+    for start in range(0, len(films), settings.INFERENCE_BATCH):
+        batch = films[start : start + settings.INFERENCE_BATCH]
+        predictor.predict([read_radiograph(film.file.open("rb").read()) for film in batch])
+
+
+def requeued(films: Sequence[Film], version: ModelVersion, times: int) -> Any:
+    """Yield `times` times, each time with a new prediction of each film in the queue."""
+    for _ in range(times):
+        Prediction.objects.all().delete()
+        Prediction.objects.bulk_create(Prediction(film=film, model_version=version) for film in films)
+        yield
+        if Prediction.objects.answered().count() != len(films):
+            raise AssertionError("not every film was answered")
+
+
+def page_rows() -> list[Row]:
+    """Time of a page in this process, without the network, for clinics of growing size."""
+    found: list[Row] = []
+    for films in (1_000, 10_000):
+        clinic = ClinicFactory()
+        user = make_user("clinician", clinic)
+        patients = fill(clinic, user, films)
+        client = Client(headers={"host": "localhost"})
+        client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+        for what, address in (
+            ("newest films", reverse("home")),
+            ("patient list", reverse("patients")),
+            ("patient search", f"{reverse('patients')}?q=Bench+77"),
+            ("history of a patient of 40 films", reverse("patient", args=[patients[0].pk])),
+        ):
+            spent = 1000 * statistics.median(seconds(partial(get, client, address)) for _ in range(REPEATS))
+            before = next(
+                (row["figure"] for row in found if row["what"] == f"page: {what}, 1,000 films"), None
+            )
+            row = {"what": f"page: {what}, {films:,} films", "figure": round(spent, 1), "unit": "ms"}
+            found.append({**row, "ratio": round(spent / before, 2)} if before else row)
+    return found
+
+
+def fill(clinic: Clinic, user: User, number: int) -> list[Patient]:
+    """Make `number` answered films of the clinic: one patient has 40, the others 8 each."""
+    version = registry.production()
+    per_patient = [40, *[8] * ((number - 40) // 8)]
+    patients = Patient.objects.bulk_create(
+        Patient(clinic=clinic, mrn=f"B{n:06}", name=f"Bench {n}", created_by=user)
+        for n in range(len(per_patient))
+    )
+    studies = Study.objects.bulk_create(
+        Study(
+            patient=patient,
+            taken_on=date(2026, 11, 1) - timedelta(days=n),
+            upload_key=uuid.uuid4(),
+            uploaded_by=user,
+        )
+        for patient, count in zip(patients, per_patient, strict=True)
+        for n in range(count)
+    )
+    films = Film.objects.bulk_create(
+        Film(
+            study=study, patient=study.patient, sha256=f"{study.pk:064}", name="film.png", file="none.png",
+            thumbnail="none.png", source_format="PNG", source_bytes=1, width=256, height=256, bits=8,
+            uploaded_by=user,
+        )
+        for study in studies
+    )  # fmt: skip
+    Prediction.objects.bulk_create(
+        Prediction(
+            film=film,
+            model_version=version,
+            state="succeeded",
+            label="NORMAL",
+            probability=0.1,
+            threshold=0.5,
+        )
+        for film in films
+    )
+    return patients
+
+
+def get(client: Client, address: str) -> None:
+    answer = client.get(address)
+    if answer.status_code != 200:
+        raise AssertionError(f"{address} answered {answer.status_code}")
+
+
+def seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
