@@ -152,7 +152,8 @@ def load_films(films: Sequence[LabelledFilm], side: int = WORKING_SIDE, as_bytes
         return (found * 255).round().astype(np.uint8) if as_bytes else found
 
     with ThreadPoolExecutor(max_workers=2) as pool:
-        return np.stack(list(pool.map(load, films)))
+        found: list[Any] = list(pool.map(load, films))
+    return np.stack(found)
 
 
 class Draws(keras.utils.PyDataset):
@@ -194,10 +195,11 @@ class Draws(keras.utils.PyDataset):
 
     def _film(self, row: int) -> Films:
         generator = np.random.default_rng([self.seed, self.epoch, row])
-        film = self._stored(int(self.order[row]))
-        if film.dtype == np.uint8:
+        stored = self._stored(int(self.order[row]))
+        film = np.asarray(stored, dtype=np.float32)
+        if stored.dtype == np.uint8:
             film = film / np.float32(255)
-        return standardise(resize(augment(np.asarray(film, np.float32), generator), self.side))
+        return standardise(resize(augment(film, generator), self.side))
 
     def _stored(self, place: int) -> Stored:
         if self.also and place >= len(self.films):

@@ -98,8 +98,8 @@ class ClassActivation(layers.Layer):
 def round_to_half(model: keras.Model) -> None:
     """Change the weights so that their half-precision copies, normalisations folded in, are the same numbers.
 
-    Each convolution is scaled, and its normalisation against it, until the two multiply by a power of two; then the
-    kernel is rounded to half precision. The network computes what it did but for that rounding. So an export that
+    Each convolution is scaled, and its normalisation against it, until the two multiply by a power of two; then
+    kernel and bias are rounded to half precision. The network computes what it did but for that rounding. So an export that
     folds and halves the weights agrees with the network as it is kept, and the kept one compresses well.
     """
     for layer in model.layers:
@@ -116,11 +116,14 @@ def round_to_half(model: keras.Model) -> None:
         depthwise = isinstance(convolution, layers.DepthwiseConv2D)
         kernel = kernel * (scale[:, None] if depthwise else scale)
         variance = variance * scale**2
+        mean = mean * scale
+        # What is left as the bias when the normalisation is folded in is halved as well.
+        beta = _half(beta - mean * power) + mean * power
         convolution.set_weights([_half(kernel)])
-        layer.set_weights([power * np.sqrt(variance + EPSILON), beta, mean * scale, variance])
+        layer.set_weights([power * np.sqrt(variance + EPSILON), beta, mean, variance])
     classes = model.get_layer(CLASSES)
     kernel, bias = classes.get_weights()
-    direction, offset = _half(kernel[:, 1] - kernel[:, 0]) / 2, (bias[1] - bias[0]) / 2
+    direction, offset = _half(kernel[:, 1] - kernel[:, 0]) / 2, _half(bias[1] - bias[0]) / 2
     classes.set_weights([np.stack([-direction, direction], axis=1), np.array([-offset, offset])])
 
 

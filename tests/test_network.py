@@ -164,3 +164,4 @@ def test_half_precision_changes_little_and_exports_alike(
     for batch in (1, 5):
         found = agreement(run_all(kept, small_films, batch), run_all(served, small_films, batch))
         assert found["agrees"], found
+        assert found["largest_map_difference"] < 1e-4 * spread

@@ -111,7 +111,7 @@ def made_up() -> dict[str, NDArray[np.float32]]:
 
 
 def test_arrays_come_back_as_they_were(write: Any, tmp_path: Path) -> None:
-    named = {"a": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "b": np.float32([5.0])}
+    named = {"a": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "b": np.array([5.0], np.float32)}
     found = weights.read_checkpoint(write(tmp_path / "small.pth", named))
     assert set(found) == {"a", "b"}
     for name, values in named.items():
