@@ -541,20 +541,20 @@ def _population(
     if theirs is None:
         return found
     ill, (low, high) = sum(theirs.confusion[1]), theirs.auc_ci
-    kind = f"labelled {second.name} ({ill} of them pneumonia)"
     their_ages = second.ages()
     if not second.also:
         found["evidence"] = (
-            f"On {theirs.n} {kind} its AUC was {theirs.auc:.2f} (95 % interval {low:.2f} to {high:.2f}), against "
-            f"{figures.auc:.2f} on films of its own kind."
+            f"On {theirs.n} labelled {second.name} ({ill} of them pneumonia) its AUC was {theirs.auc:.2f} (95 % "
+            f"interval {low:.2f} to {high:.2f}), against {figures.auc:.2f} on films of its own kind."
         )
         return found
     found["evidence"] = (
-        f"It also learned from {len(second.training)} {second.name}. On {theirs.n} others, {kind}, whose patients it "
-        f"had not seen, its AUC was {theirs.auc:.2f} (95 % interval {low:.2f} to {high:.2f}), sensitivity "
-        f"{theirs.sensitivity:.2f} ({theirs.sensitivity_ci[0]:.2f} to {theirs.sensitivity_ci[1]:.2f}) and "
-        f"specificity {theirs.specificity:.2f} ({theirs.specificity_ci[0]:.2f} to {theirs.specificity_ci[1]:.2f}), "
-        f"against an AUC of {figures.auc:.2f} on the films of the first population."
+        f"It also learned from {len(second.training)} {second.name}. On {theirs.n} others ({ill} of them pneumonia), of "
+        "patients from whom it had not learned, but which took part in the choice of the epoch, its AUC was "
+        f"{theirs.auc:.2f} (95 % interval {low:.2f} to {high:.2f}), sensitivity {theirs.sensitivity:.2f} "
+        f"({theirs.sensitivity_ci[0]:.2f} to {theirs.sensitivity_ci[1]:.2f}) and specificity "
+        f"{theirs.specificity:.2f} ({theirs.specificity_ci[0]:.2f} to {theirs.specificity_ci[1]:.2f}), against an "
+        f"AUC of {figures.auc:.2f} on the films of the first population."
     )
     if theirs.auc >= SECOND_AUC and ages and their_ages:
         found["age_years"] = [ages, list(their_ages)]
