@@ -99,8 +99,8 @@ def round_to_half(model: keras.Model) -> None:
     """Change the weights so that their half-precision copies, normalisations folded in, are the same numbers.
 
     Each convolution is scaled, and its normalisation against it, until the two multiply by a power of two; then
-    kernel and bias are rounded to half precision. The network computes what it did but for that rounding. So an export that
-    folds and halves the weights agrees with the network as it is kept, and the kept one compresses well.
+    kernel and bias are rounded to half precision. The network computes what it did but for that rounding. So an
+    export that folds and halves the weights agrees with the network as it is kept, and the kept one compresses well.
     """
     for layer in model.layers:
         if not isinstance(layer, layers.BatchNormalization):
@@ -109,9 +109,8 @@ def round_to_half(model: keras.Model) -> None:
         (kernel,) = convolution.get_weights()
         gamma, beta, mean, variance = (weights.astype(np.float64) for weights in layer.get_weights())
         slope = gamma / np.sqrt(variance + EPSILON)
-        power = np.where(slope < 0, -1.0, 1.0) * np.exp2(
-            np.round(np.log2(np.maximum(np.abs(slope), 2.0**-14)))
-        )
+        size = np.exp2(np.round(np.log2(np.maximum(np.abs(slope), 2.0**-14))))
+        power = np.where(slope < 0, -size, size)
         scale = slope / power
         depthwise = isinstance(convolution, layers.DepthwiseConv2D)
         kernel = kernel * (scale[:, None] if depthwise else scale)
