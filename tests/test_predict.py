@@ -288,3 +288,20 @@ def test_two_ranges_of_age_leave_a_gap_that_warns() -> None:
         assert told in warning
         assert "1 to 5 and of 18 to 85 years" in warning
     assert "not known" in population_findings(card, None)[1][0]
+
+
+def test_the_version_for_children_and_adults(films: list[Radiograph]) -> None:
+    folder = SHIPPED.parent / "lite0-1"
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 20e6
+    predictor = Predictor(folder)
+    answers = predictor.predict(films)
+    right = [
+        answer.label == path.stem.split("-")[1].upper() for answer, path in zip(answers, PATHS, strict=True)
+    ]
+    assert sum(right) >= 0.75 * len(right)
+    assert all(answer.heatmap is not None and answer.heatmap.shape == (160, 160) for answer in answers)
+    child, older, adult = predictor.predict(films[:1] * 3, [3.0, 9.0, 60.0])
+    assert child.warnings == adult.warnings == []
+    assert "9 years old" in older.warnings[0]
+    assert adult.status == "accepted"
+    assert "ImageNet" in predictor.card.initialisation["weights"]
