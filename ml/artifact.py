@@ -17,6 +17,8 @@ KERAS_FILE = "model.keras"
 LITERT_FILE = "model.tflite"
 GATE_FILE = "gate.npz"
 MODEL_CARD = "MODEL_CARD.md"
+OPTIONAL = {"initialisation", "subgroups", "files"}
+"""What the card of an older version may lack."""
 _TITLES = {"auc": "AUC", "accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity"}
 
 
@@ -55,6 +57,8 @@ class Card:
     training: dict[str, Any]
     versions: dict[str, str]
     reproducibility: str
+    initialisation: dict[str, str] = field(default_factory=dict)
+    subgroups: list[dict[str, Any]] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,7 +77,7 @@ def load_card(directory: Path) -> Card:
     if not isinstance(content, dict):
         raise ArtifactError(f"{path} is no model card.")
     known = {item.name for item in fields(Card)}
-    missing, unknown = known - content.keys() - {"files"}, content.keys() - known
+    missing, unknown = known - content.keys() - OPTIONAL, content.keys() - known
     if missing or unknown:
         raise ArtifactError(f"{path} is no card of this version: {', '.join(sorted(missing | unknown))}.")
     return Card(**content)
@@ -140,6 +144,7 @@ def describe(card: Card) -> str:
         f"{data['patients']:,} patients. Held back for validation, whole patients at a time: "
         f"{data['validation']['NORMAL']:,} normal, {data['validation']['PNEUMONIA']:,} pneumonia, "
         f"{data['validation']['patients']:,} patients.",
+        *_initialisation_lines(card),
         "",
         "## Figures on the validation films",
         "",
@@ -159,6 +164,7 @@ def describe(card: Card) -> str:
         "",
         f"Calibration: {card.calibration['method']}",
         "",
+        *_subgroup_lines(card),
         "## How it holds when films change",
         "",
         "Validation films, changed on purpose, at the same threshold.",
@@ -190,3 +196,37 @@ def describe(card: Card) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _initialisation_lines(card: Card) -> list[str]:
+    start = card.initialisation
+    if not start:
+        return []
+    return [
+        "",
+        f"Training started from {start['weights']} (licence {start['licence']}, sha256 `{start['sha256']}`).",
+    ]
+
+
+def _subgroup_lines(card: Card) -> list[str]:
+    if not card.subgroups:
+        return []
+    rates = ("auc", "sensitivity", "specificity")
+    rows = [
+        f"| {row['group']} | {row['n']} | "
+        + " | ".join(
+            f"{row[rate]:.3f} ({row[rate + '_ci'][0]:.3f} to {row[rate + '_ci'][1]:.3f})" for rate in rates
+        )
+        + f" | {row['ece']:.3f} |"
+        for row in card.subgroups
+    ]
+    return [
+        "## By kind of film",
+        "",
+        "Films held back, same threshold and temperature; 95 % intervals.",
+        "",
+        "| films | n | AUC | sensitivity | specificity | calibration error |",
+        "|---|---|---|---|---|---|",
+        *rows,
+        "",
+    ]

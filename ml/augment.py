@@ -18,6 +18,9 @@ from scipy import ndimage
 Film = NDArray[np.float32]
 
 
+USUAL_SIDE = 128
+"""The size, in pixels, that widths of blur are given for; they grow with larger films."""
+
 LIGHT_SHARE = 0.25
 """Films that are moved and hardly changed otherwise: without them, a film as it comes is a stranger to the network."""
 
@@ -37,7 +40,7 @@ def augment(film: Film, generator: np.random.Generator) -> Film:
     if chance[0] < 0.3:
         film = _flatten_background(film, generator)
     if chance[1] < 0.4:
-        film = ndimage.gaussian_filter(film, generator.uniform(0.4, 1.8))
+        film = ndimage.gaussian_filter(film, generator.uniform(0.4, 1.8) * film.shape[0] / USUAL_SIDE)
     if chance[2] < 0.35:
         film = _sharpen(film, generator)
     if chance[3] < 0.3:
@@ -86,7 +89,8 @@ def _expose(film: Film, generator: np.random.Generator) -> Film:
 
 def _flatten_background(film: Film, generator: np.random.Generator) -> Film:
     """What the processing of some machines does: take away part of the slow changes, keep the detail."""
-    slow = ndimage.uniform_filter(film, int(generator.integers(25, 61)), mode="nearest")
+    wide = int(generator.integers(25, 61)) * film.shape[0] // USUAL_SIDE
+    slow = ndimage.uniform_filter(film, wide, mode="nearest")
     share = np.float32(generator.uniform(-0.3, 0.6))
     return np.clip(film - share * (slow - slow.mean()), 0.0, 1.0)
 
@@ -126,7 +130,7 @@ def _shade(film: Film, generator: np.random.Generator) -> Film:
 
 
 def _sharpen(film: Film, generator: np.random.Generator) -> Film:
-    soft = ndimage.gaussian_filter(film, generator.uniform(0.6, 2.5))
+    soft = ndimage.gaussian_filter(film, generator.uniform(0.6, 2.5) * film.shape[0] / USUAL_SIDE)
     return np.clip(film + np.float32(generator.uniform(0.3, 2.0)) * (film - soft), 0.0, 1.0)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from sklearn.datasets import load_sample_images
 
 from ml import gate, gatefit, metrics
@@ -91,6 +92,20 @@ def fit_limits(
 def mildly_changed(films: Sequence[Radiograph]) -> list[Radiograph]:
     """Each film under one of the mild changes, in turn."""
     return [stressed(film, MILD[place % len(MILD)]) for place, film in enumerate(films)]
+
+
+def sharpness(film: Radiograph) -> float:
+    """Mean absolute Laplacian at 224 pixels, in grey values of 255."""
+    return float(np.abs(ndimage.laplace(fit(film, 224) * np.float32(255))).mean())
+
+
+def every_second_changed(films: Sequence[Radiograph]) -> list[Radiograph]:
+    """Every second film under one of the changes of the stress table, in turn; the others as they are."""
+    changes = [stress for stress in STRESSES if stress != AS_THEY_ARE]
+    return [
+        stressed(film, changes[place // 2 % len(changes)]) if place % 2 else film
+        for place, film in enumerate(films)
+    ]
 
 
 def gate_rates(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from ml.runtime import Outputs
 TOLERANCE = 1e-3
 
 
-def export_litert(model: keras.Model, path: Path) -> bool:
+def export_litert(model: keras.Model, path: Path, half: bool = False) -> bool:
     """Write the serving model as LiteRT. False where the backend is not TensorFlow, which alone can convert.
 
-    It goes by way of a SavedModel: a converter fed from a bare function loses the weights.
+    It goes by way of a SavedModel: a converter fed from a bare function loses the weights. `half` stores the weights
+    in half precision; sums are still done in single precision.
     """
     if keras.backend.backend() != "tensorflow":
         return False
@@ -26,8 +28,21 @@ def export_litert(model: keras.Model, path: Path) -> bool:
 
     with tempfile.TemporaryDirectory() as folder:
         serving_model(model).export(folder, format="tf_saved_model", verbose=False)
-        path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        if half:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+        path.write_bytes(converter.convert())
     return True
+
+
+def compress(path: Path) -> None:
+    """Pack a saved Keras model again, deflated; weights rounded to half precision shrink to about half."""
+    packed = path.with_name(path.name + ".packed")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        for item in old.infolist():
+            new.writestr(item.filename, old.read(item))
+    packed.replace(path)
 
 
 def agreement(reference: Outputs, served: Outputs) -> dict[str, Any]:

@@ -27,6 +27,41 @@ LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 1e-4
 LABEL_SMOOTHING = 0.05
 Films = NDArray[np.float32]
+Stored = NDArray[np.float32] | NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an architecture is trained. `warm_up` is the share of all steps in which the learning rate rises.
+
+    `working_side` is the size at which films are changed; `bytes` keeps them in memory as bytes. `judge_changed`
+    changes every second validation film on purpose before it judges an epoch.
+    """
+
+    working_side: int = WORKING_SIDE
+    learning_rate: float = LEARNING_RATE
+    weight_decay: float = WEIGHT_DECAY
+    warm_up: float = 0.0
+    bytes: bool = False
+    judge_changed: bool = False
+    half_precision: bool = False
+
+
+RECIPES = {
+    "sequential": Recipe(),
+    "lite0": Recipe(192, 6e-4, 0.02, 0.1, bytes=True, judge_changed=True, half_precision=True),
+}
+
+
+@dataclass(frozen=True)
+class Also:
+    """A second population: films to train with, as `share` of each batch, and others, prepared, to judge by."""
+
+    films: Stored
+    targets: NDArray[np.int64]
+    share: float
+    judged: Films
+    judged_targets: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -106,30 +141,49 @@ class PneumoniaAUC(keras.metrics.AUC):
         )
 
 
-def load_films(films: Sequence[LabelledFilm], side: int = WORKING_SIDE) -> Films:
-    """Decode all films once, as (n, side, side) float32 in 0..1. Raises `ImageError` for a film that is none."""
+def load_films(films: Sequence[LabelledFilm], side: int = WORKING_SIDE, as_bytes: bool = False) -> Stored:
+    """Decode all films once, as (n, side, side) float32 in 0..1, or uint8 in a quarter of the memory.
 
-    def load(film: LabelledFilm) -> Films:
-        return fit(read_radiograph(film.path), side)
+    Raises `ImageError` for a film that is none.
+    """
+
+    def load(film: LabelledFilm) -> Stored:
+        found = fit(read_radiograph(film.path), side)
+        return (found * 255).round().astype(np.uint8) if as_bytes else found
 
     with ThreadPoolExecutor(max_workers=2) as pool:
-        return np.stack(list(pool.map(load, films)))
+        found: list[Any] = list(pool.map(load, films))
+    return np.stack(found)
 
 
 class Draws(keras.utils.PyDataset):
     """One epoch: batches drawn evenly from both classes, every film changed at random.
 
     Each film has a generator of its own, made of seed, epoch and position, so the films are the same in whatever
-    order threads work on them.
+    order threads work on them. Films of a second population fill their share of each batch, classes drawn evenly
+    there too, so that the population says nothing of the class.
     """
 
-    def __init__(self, films: Films, targets: NDArray[np.int64], side: int, seed: int, epoch: int) -> None:
+    def __init__(
+        self,
+        films: Stored,
+        targets: NDArray[np.int64],
+        side: int,
+        seed: int,
+        epoch: int,
+        also: Also | None = None,
+    ) -> None:
         super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
-        self.films, self.side, self.seed, self.epoch = films, side, seed, epoch
+        self.films, self.also, self.side, self.seed, self.epoch = films, also, side, seed, epoch
         generator = np.random.default_rng([seed, epoch])
-        half = max(1, -(-len(films) // BATCH)) * BATCH // 2
-        drawn = [_draw(np.nonzero(targets == k)[0], half, generator) for k in (0, 1)]
-        self.order = np.stack(drawn, axis=1).reshape(-1)
+        batches = max(1, -(-len(films) // BATCH))
+        theirs = 2 * round(BATCH * also.share / 2) if also else 0
+        self.order = _evenly(targets, batches, BATCH - theirs, generator)
+        if also:
+            others = len(films) + _evenly(also.targets, batches, theirs, generator)
+            self.order = np.concatenate([self.order, others], axis=1)
+            targets = np.concatenate([targets, also.targets])
+        self.order = self.order.reshape(-1)
         self.targets = np.eye(2, dtype=np.float32)[targets[self.order]]
 
     def __len__(self) -> int:
@@ -141,7 +195,24 @@ class Draws(keras.utils.PyDataset):
 
     def _film(self, row: int) -> Films:
         generator = np.random.default_rng([self.seed, self.epoch, row])
-        return standardise(resize(augment(self.films[self.order[row]], generator), self.side))
+        stored = self._stored(int(self.order[row]))
+        film = np.asarray(stored, dtype=np.float32)
+        if stored.dtype == np.uint8:
+            film = film / np.float32(255)
+        return standardise(resize(augment(film, generator), self.side))
+
+    def _stored(self, place: int) -> Stored:
+        if self.also and place >= len(self.films):
+            return self.also.films[place - len(self.films)]
+        return self.films[place]
+
+
+def _evenly(
+    targets: NDArray[np.int64], batches: int, size: int, generator: np.random.Generator
+) -> NDArray[np.intp]:
+    """Rows (batches, size), both classes in turn."""
+    drawn = [_draw(np.nonzero(targets == k)[0], batches * size // 2, generator) for k in (0, 1)]
+    return np.stack(drawn, axis=1).reshape(batches, size)
 
 
 def _draw(rows: NDArray[np.intp], wanted: int, generator: np.random.Generator) -> NDArray[np.intp]:
@@ -152,9 +223,11 @@ def _draw(rows: NDArray[np.intp], wanted: int, generator: np.random.Generator) -
 
 def train_epochs(
     model: keras.Model,
-    train: tuple[Films, NDArray[np.int64]],
+    train: tuple[Stored, NDArray[np.int64]],
     validation: tuple[Films, NDArray[np.int64]],
     *,
+    recipe: Recipe = RECIPES["sequential"],
+    also: Also | None = None,
     epochs: int,
     seed: int,
     checkpoints: Checkpoints,
@@ -163,13 +236,13 @@ def train_epochs(
     """Train until `epochs` are done, going on where `checkpoints` left off; the best weights are in `model` after.
 
     `train` are films as `load_films` gives them, `validation` prepared ones (n, side, side, 1), each with targets.
-    Best is the epoch of the lowest validation loss, in which both classes weigh the same.
+    Best is the epoch of the lowest validation loss, in which both classes weigh the same, and a second population
+    as much as its share.
     """
     side = int(model.input_shape[1])
-    steps = len(Draws(*train, side, seed, 0))
-    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * steps, warmup_steps=0)
+    steps = len(Draws(*train, side, seed, 0, also))
     model.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY),
+        optimizer=keras.optimizers.AdamW(_schedule(recipe, epochs * steps), weight_decay=recipe.weight_decay),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING),
         metrics=["accuracy", PneumoniaAUC(name="auc")],
     )
@@ -181,10 +254,12 @@ def train_epochs(
         begun = time.monotonic()
         _reseed(model, seed, state.epoch)
         reporter = _Reporter(state, epochs, steps, progress)
-        draws = Draws(*train, side, seed, state.epoch)
+        draws = Draws(*train, side, seed, state.epoch, also)
         fitted = model.fit(draws, epochs=1, verbose=0, shuffle=False, callbacks=[reporter]).history
         row = {name: round(float(fitted[name][-1]), 6) for name in ("loss", "auc", "accuracy")}
         row |= _judge(logits(model, validation[0]), validation[1])
+        if also:
+            row = _judged_with(row, _judge(logits(model, also.judged), also.judged_targets), also.share)
         state.epoch += 1
         state.seconds += time.monotonic() - begun
         state.history.append({"epoch": state.epoch, **row})
@@ -194,6 +269,26 @@ def train_epochs(
         reporter.finish(row)
     model.load_weights(checkpoints.weights(state.best_epoch))
     return state
+
+
+def _schedule(recipe: Recipe, steps: int) -> Any:
+    """Up to the learning rate of the recipe, then down to nothing along a cosine."""
+    warm_up = round(recipe.warm_up * steps)
+    if not warm_up:
+        return keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
+    return keras.optimizers.schedules.CosineDecay(
+        recipe.learning_rate / 20, steps - warm_up, warmup_target=recipe.learning_rate, warmup_steps=warm_up
+    )
+
+
+def _judged_with(row: dict[str, float], other: dict[str, float], share: float) -> dict[str, float]:
+    loss = (1 - share) * row["val_loss"] + share * other["val_loss"]
+    return {
+        **row,
+        "val_loss": round(loss, 6),
+        "also_val_loss": other["val_loss"],
+        "also_val_auc": other["val_auc"],
+    }
 
 
 def logits(model: keras.Model, films: NDArray[np.float32]) -> NDArray[np.float64]:

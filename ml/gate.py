@@ -132,10 +132,13 @@ def population_findings(card: Card, age_years: float | None) -> tuple[list[str],
         return [f"No answer is given from {limit:g} years of age. {population['evidence']}"], []
     if ages is None:
         return [], ["The ages of the patients that the model was validated on are not known."]
-    validated = f"The model was validated on patients of {ages[0]:g} to {ages[1]:g} years only"
+    # One range of ages, or several that leave gaps.
+    ranges = [ages] if isinstance(ages[0], int | float) else ages
+    told = " and of ".join(f"{low:g} to {high:g}" for low, high in ranges)
+    validated = f"The model was validated on patients of {told} years only"
     if age_years is None:
         return [], [f"The patient's age is not known. {validated}."]
-    if not ages[0] <= age_years < ages[1] + 1:
+    if not any(low <= age_years < high + 1 for low, high in ranges):
         return [], [f"{validated}; this patient is {_age(age_years)}."]
     return [], []
 

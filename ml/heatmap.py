@@ -21,13 +21,13 @@ _COLOURS = np.array(
 )
 
 
-def beyond_normal(maps: Map, reference: Map) -> Map:
+def beyond_normal(maps: Map, reference: Map, smoothing: float = SMOOTHING) -> Map:
     """Evidence (n, h, w) beyond that of the average normal film, smoothed within each film.
 
     `reference` (h, w) is the mean map of normal validation films. A flattened network has a bias of its own for
     every place, dark corners among them; the difference leaves what this film adds to it.
     """
-    return np.asarray(ndimage.gaussian_filter(maps - reference, (0, SMOOTHING, SMOOTHING), mode="nearest"))
+    return np.asarray(ndimage.gaussian_filter(maps - reference, (0, smoothing, smoothing), mode="nearest"))
 
 
 def to_unit(evidence: Map, scale: float, stride: int, side: int) -> Map:

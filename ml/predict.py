@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ml import gate
 from ml.artifact import GATE_FILE, KERAS_FILE, LITERT_FILE, SHIPPED, ArtifactError, check
-from ml.heatmap import beyond_normal, heatmap_png, to_unit
+from ml.heatmap import SMOOTHING, beyond_normal, heatmap_png, to_unit
 from ml.images import PREPROCESSING_VERSION, ImageError, Radiograph, fit, read_radiograph, standardise
 from ml.metrics import sigmoid
 from ml.runtime import Keras, LiteRT, Outputs, Runtime
@@ -117,7 +117,7 @@ class Predictor:
 
     def _fill(self, answers: list[Answer], outputs: Outputs) -> None:
         probabilities = sigmoid(outputs.logits / self.card.calibration["temperature"])
-        evidence = beyond_normal(outputs.maps, self._reference)
+        evidence = beyond_normal(outputs.maps, self._reference, self.card.heatmap.get("smoothing", SMOOTHING))
         scale, stride = self.card.heatmap["scale"], self.card.heatmap["stride"]
         heatmaps = to_unit(evidence, scale, stride, self.card.input_size)
         for answer, probability, heatmap, embedding in zip(

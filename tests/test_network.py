@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from ml import network
-from ml.export import agreement, export_litert
+from ml import lite, network
+from ml.export import agreement, compress, export_litert
 from ml.runtime import Keras, LiteRT, Outputs, run_all
 
 
@@ -84,3 +84,84 @@ def test_runtimes_that_differ_do_not_agree() -> None:
     found = agreement(zeros, other)
     assert not found["agrees"]
     assert "Keras serves" in found["sentence"]
+
+
+@pytest.fixture(scope="module")
+def small_lite() -> keras.Model:
+    """EfficientNet-Lite0 for small films, with random weights that keep every layer alive."""
+    keras.utils.set_random_seed(4)
+    built = lite.lite0(64)
+    generator = np.random.default_rng(4)
+    for layer in built.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            channels = layer.gamma.shape[0]
+            gamma, variance = generator.uniform(0.5, 2, (2, channels)) * [[generator.choice([-1, 1])], [1]]
+            layer.set_weights([gamma, *generator.normal(0, 0.3, (2, channels)), variance])
+    return built
+
+
+@pytest.fixture(scope="module")
+def small_films() -> np.ndarray:
+    return np.random.default_rng(6).standard_normal((5, 64, 64, 1)).astype(np.float32)
+
+
+def features(model: keras.Model, films: np.ndarray) -> np.ndarray:
+    inner = keras.Model(model.inputs[0], model.get_layer(lite.FEATURES).output)
+    return np.asarray(keras.ops.convert_to_numpy(inner(films, training=False)))
+
+
+def test_lite_has_the_layers_of_its_kind() -> None:
+    model = lite.lite0()
+    assert model.input_shape == (None, 160, 160, 1)
+    assert model.output_shape == (None, 2)
+    assert 3.3e6 < model.count_params() < 3.5e6
+    depthwise = [layer for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)]
+    assert [layer.kernel_size[0] for layer in depthwise] == [3, 3, 3, 5, 5, 3, 3, 3, 5, 5, 5, 5, 5, 5, 5, 3]
+    assert sum(isinstance(layer, keras.layers.Add) for layer in model.layers) == 9
+
+
+def test_the_dense_network_holds_the_trained_one(small_lite: keras.Model, small_films: np.ndarray) -> None:
+    dense = lite.lite0(64, dense=True)
+    dense.set_weights(small_lite.get_weights())
+    coarse, fine = features(small_lite, small_films), features(dense, small_films)
+    assert (coarse.shape[1:3], fine.shape[1:3]) == ((2, 2), (4, 4))
+    assert coarse.std() > 0.1
+    np.testing.assert_allclose(fine[:, 1::2, 1::2], coarse, atol=1e-4)
+
+
+def test_the_mean_of_the_activation_map_and_the_bias_are_the_logit(
+    small_lite: keras.Model, small_films: np.ndarray
+) -> None:
+    served = network.serving_model(small_lite)(small_films, training=False)
+    outputs = {name: keras.ops.convert_to_numpy(value) for name, value in served.items()}
+    kernel, bias = small_lite.get_layer(lite.CLASSES).get_weights()
+    assert outputs["map"].shape == (5, 64 // lite.MAP_STRIDE, 64 // lite.MAP_STRIDE)
+    np.testing.assert_allclose(
+        outputs["map"].mean(axis=(1, 2)) + bias[1] - bias[0], outputs["logit"], atol=1e-4
+    )
+    classes = outputs["embedding"] @ kernel + bias
+    np.testing.assert_allclose(classes[:, 1] - classes[:, 0], outputs["logit"], atol=1e-4)
+
+
+def test_half_precision_changes_little_and_exports_alike(
+    small_lite: keras.Model, small_films: np.ndarray, tmp_path: Path
+) -> None:
+    rounded = lite.lite0(64)
+    rounded.set_weights(small_lite.get_weights())
+    lite.round_to_half(rounded)
+    before, after = (
+        network.serving_model(model)(small_films, training=False) for model in (small_lite, rounded)
+    )
+    spread = float(np.std(before["map"]))
+    np.testing.assert_allclose(after["map"], before["map"], atol=0.05 * spread)
+    rounded.save(tmp_path / "model.keras")
+    large = (tmp_path / "model.keras").stat().st_size
+    compress(tmp_path / "model.keras")
+    assert (tmp_path / "model.keras").stat().st_size < 0.7 * large
+    assert export_litert(rounded, tmp_path / "model.tflite", half=True)
+    assert (tmp_path / "model.tflite").stat().st_size < 8e6
+    kept, served = Keras(tmp_path / "model.keras"), LiteRT(tmp_path / "model.tflite")
+    for batch in (1, 5):
+        found = agreement(run_all(kept, small_films, batch), run_all(served, small_films, batch))
+        assert found["agrees"], found
+        assert found["largest_map_difference"] < 1e-4 * spread

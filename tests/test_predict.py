@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from ml.artifact import SHIPPED, ArtifactError, load_card
+from ml.gate import population_findings
 from ml.images import Radiograph, read_radiograph
 from ml.predict import Predictor, heatmap_png
 from tests.ml_films import SAMPLES, film, grey, jpeg, png
@@ -269,3 +270,38 @@ def test_grey_of_other_sizes_is_judged_not_crashed(predictor: Predictor) -> None
     )
     assert [answer.status for answer in answers] == ["rejected"] * 3
     assert all(answer.reasons for answer in answers)
+
+
+def test_two_ranges_of_age_leave_a_gap_that_warns() -> None:
+    card = load_card(SHIPPED)
+    card.population = {**card.population, "age_years": [[1, 5], [18, 85]], "refuse_from_years": None}
+    for age in (1.0, 5.9, 18.0, 85.5):
+        assert population_findings(card, age) == ([], [])
+    for age, told in (
+        (0.5, "under 1 year old"),
+        (6.0, "6 years old"),
+        (17.9, "17 years old"),
+        (90.0, "90 years old"),
+    ):
+        refused, (warning,) = population_findings(card, age)
+        assert refused == []
+        assert told in warning
+        assert "1 to 5 and of 18 to 85 years" in warning
+    assert "not known" in population_findings(card, None)[1][0]
+
+
+def test_the_version_for_children_and_adults(films: list[Radiograph]) -> None:
+    folder = SHIPPED.parent / "lite0-1"
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 20e6
+    predictor = Predictor(folder)
+    answers = predictor.predict(films)
+    right = [
+        answer.label == path.stem.split("-")[1].upper() for answer, path in zip(answers, PATHS, strict=True)
+    ]
+    assert sum(right) >= 0.75 * len(right)
+    assert all(answer.heatmap is not None and answer.heatmap.shape == (160, 160) for answer in answers)
+    child, older, adult = predictor.predict(films[:1] * 3, [3.0, 9.0, 60.0])
+    assert child.warnings == adult.warnings == []
+    assert "9 years old" in older.warnings[0]
+    assert adult.status == "accepted"
+    assert "ImageNet" in predictor.card.initialisation["weights"]

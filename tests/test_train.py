@@ -17,7 +17,7 @@ from ml.artifact import Card
 from ml.fitting import Progress, ResumeError
 from ml.images import read_radiograph
 from ml.predict import Predictor
-from ml.train import About, Proof, TrainingError, train
+from ml.train import About, Proof, Second, TrainingError, train
 from tests.ml_films import FILES, chest, data_set, unit
 
 EPOCHS = 3
@@ -195,3 +195,50 @@ def test_changed_films_stay_films() -> None:
         assert changed.dtype == np.float32
         assert 0 <= changed.min() <= changed.max() <= 1
         assert changed.std() > 0.03
+
+
+def test_a_second_population_trains_with_classes_drawn_evenly() -> None:
+    pictures = (np.random.default_rng(1).random((60, 32, 32)) * 255).astype(np.uint8)
+    targets = np.array([0] * 10 + [1] * 30)
+    others = np.array([0] * 15 + [1] * 5)
+    also = fitting.Also(pictures[40:], others, 0.25, np.zeros((1, 32, 32, 1), np.float32), np.array([1]))
+    draws = fitting.Draws(pictures[:40], targets, 32, seed=1, epoch=0, also=also)
+    theirs = draws.order.reshape(len(draws), fitting.BATCH) >= 40
+    assert (theirs.sum(axis=1) == fitting.BATCH // 4).all()
+    for rows in (theirs.reshape(-1), ~theirs.reshape(-1)):
+        assert draws.targets[rows].mean(axis=0).tolist() == [0.5, 0.5]
+    films, classes = draws[0]
+    assert films.shape == (fitting.BATCH, 32, 32, 1)
+    assert classes.shape == (fitting.BATCH, 2)
+
+
+def test_lite_trains_with_a_second_population(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "BATCH", 8)
+    films, others = data_set(tmp_path / "films", 5), data_set(tmp_path / "others", 6)
+    about = About("Drawings.", "Drawn chests.", (2, 4), 12)
+    out = tmp_path / "lite"
+    card = train(
+        films,
+        out,
+        architecture="lite0",
+        epochs=1,
+        seed=5,
+        about=about,
+        also=Second(others, 0.25, "drawn adults"),
+    )
+    assert (card.input_size, card.heatmap["stride"], np.shape(card.heatmap["reference"])) == (
+        160,
+        16,
+        (10, 10),
+    )
+    assert {"also_val_loss", "also_val_auc"} < set(card.history[0])
+    assert "learned from" in card.population["evidence"]
+    assert "drawn adults" in {row["group"] for row in card.subgroups}
+    assert "bacterial" not in json.dumps(card.subgroups)
+    assert "## By kind of film" in (out / "MODEL_CARD.md").read_text()
+    assert card.runtime == "litert"
+    assert sum(path.stat().st_size for path in out.iterdir()) < 20e6
+    with pytest.raises(TrainingError, match="not both"):
+        train(films, tmp_path / "x", also=Second(others), proof=Proof(second_population=others))
+    with pytest.raises(TrainingError, match="lite0"):
+        train(films, tmp_path / "x", imagenet=tmp_path / "lite0.pth")
