@@ -140,6 +140,9 @@ def population_findings(card: Card, age_years: float | None) -> tuple[list[str],
         return [], [f"The patient's age is not known. {validated}."]
     if not any(low <= age_years < high + 1 for low, high in ranges):
         return [], [f"{validated}; this patient is {_age(age_years)}."]
+    low, high = ranges[0]
+    if not low <= age_years < high + 1:
+        return [], [f"At this age the model is less sure. {population['evidence']}"]
     return [], []
 
 

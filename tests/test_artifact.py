@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ml import artifact
-from ml.artifact import SHIPPED, ArtifactError
+from ml.artifact import SHIPPED, SHIPPED_BEFORE, ArtifactError
 from tests.ml_films import FILES
 
 
@@ -16,12 +16,18 @@ def copy(tmp_path: Path) -> Path:
     return Path(shutil.copytree(SHIPPED, tmp_path / "model"))
 
 
-def test_the_shipped_model_is_whole_and_small() -> None:
-    card = artifact.check(SHIPPED)
+@pytest.mark.parametrize("directory", [*SHIPPED_BEFORE, SHIPPED], ids=lambda d: d.name)
+def test_a_shipped_model_is_whole_and_small(directory: Path) -> None:
+    card = artifact.check(directory)
     assert set(card.files) == set(FILES) - {"card.json"}
-    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 20_000_000
-    assert (card.name, card.architecture, card.input_size) == ("sequential-1", "sequential", 62)
+    assert sum(path.stat().st_size for path in directory.iterdir()) < 20_000_000
+    assert card.name == directory.name
     assert card.labels == ["NORMAL", "PNEUMONIA"]
+
+
+def test_the_original_idea_is_among_them() -> None:
+    card = artifact.load_card(SHIPPED_BEFORE[0])
+    assert (card.name, card.architecture, card.input_size) == ("sequential-1", "sequential", 62)
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "card.json"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ml.artifact import SHIPPED, load_card
 from ml.evaluate import evaluate
 from tests.ml_films import SAMPLES, grey, png
 
@@ -42,7 +43,7 @@ def test_the_samples_are_measured() -> None:
     assert tn + fp + fn + tp == found["n"] - found["rejected"]
     assert found["accuracy"] == pytest.approx((tn + tp) / (tn + fp + fn + tp))
     assert found["sensitivity"] == pytest.approx(tp / (tp + fn))
-    assert found["model"] == "sequential-1"
+    assert found["model"] == load_card(SHIPPED).name
     for name in ("auc", "accuracy", "sensitivity", "specificity"):
         low, high = found[f"{name}_ci"]
         assert 0 <= low <= found[name] <= high <= 1

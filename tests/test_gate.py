@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ml import gate
-from ml.artifact import SHIPPED, load_card
+from ml.artifact import SHIPPED, SHIPPED_BEFORE, load_card
 from ml.gate import GateParameters, population_findings
 from ml.images import Radiograph, read_radiograph
 from tests.ml_films import SAMPLES, film, grey
@@ -102,8 +102,20 @@ def test_a_deep_film_passes_like_its_eight_bit_copy(parameters: GateParameters) 
     assert gate.refusals(film(read_radiograph(PATHS[0]).pixels.astype(np.uint16) * 257), parameters) == []
 
 
-def test_age_decides_by_the_card() -> None:
+def test_a_second_population_is_answered_with_its_figures() -> None:
     card = load_card(SHIPPED)
+    assert population_findings(card, 3.0) == ([], [])
+    refused, (warning,) = population_findings(card, 40.0)
+    assert refused == []
+    assert "less sure" in warning
+    assert "AUC" in warning
+    for age in (6.0, 17.9, 99.0):
+        _, (outside,) = population_findings(card, age)
+        assert "was validated on patients of 1 to 5 and of 18 to 85 years only" in outside
+
+
+def test_age_decides_by_the_card() -> None:
+    card = load_card(SHIPPED_BEFORE[0])
     assert population_findings(card, 3.0) == ([], [])
     assert population_findings(card, 5.9) == ([], [])
     for age, told in ((0.4, "under 1 year old"), (6.0, "6 years old"), (17.9, "17 years old")):

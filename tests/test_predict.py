@@ -236,7 +236,7 @@ def test_the_command_answers_every_file_in_order(tmp_path: Path) -> None:
     assert "a text file" in rows[1]["reasons"][0]
     assert rows[2]["reasons"] == ["There is no such file."]
     assert rows[3]["reasons"]
-    assert rows[0]["model"] == "sequential-1"
+    assert rows[0]["model"] == load_card(SHIPPED).name
     for row in rows:
         if row["status"] == "accepted":
             assert row["label"] == ("PNEUMONIA" if row["probability"] >= row["threshold"] else "NORMAL")

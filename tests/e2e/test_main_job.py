@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from ml import synthesize
+from ml.artifact import SHIPPED
 from tests.pictures import encoded
 from tests.processes import LiveSite
 
@@ -112,7 +113,7 @@ def test_log_in_register_upload_answer_history(reading_room: Page, live_site: Li
     expect(page.get_by_role("heading", name="Elia Browser")).to_be_visible()
     lines = page.locator(".film-line")
     expect(lines).to_have_count(2)
-    expect(lines.first).to_contain_text("sequential-1")
+    expect(lines.first).to_contain_text(SHIPPED.name)
 
 
 def test_drop_films_on_the_page(reading_room: Page, live_site: LiveSite) -> None:
@@ -147,15 +148,28 @@ def test_a_lost_connection_is_said_and_the_film_can_be_sent_again(page: Page, li
     expect(page.locator("#transfer-count")).to_have_text("1 taken in")
 
 
-def test_an_adult_gets_a_reason_not_a_score(reading_room: Page, live_site: LiveSite) -> None:
+def test_an_inverted_film_gets_a_reason_not_a_score(reading_room: Page, live_site: LiveSite) -> None:
     page = reading_room
     log_in(page, live_site, "clinician")
-    register(page, live_site, "E2E-4", "Alma Grown", born="1970-01-01")
-    page.get_by_label("Drop films here, or choose them").set_input_files(
-        [file("adult.png", varied(SAMPLES[3], 4))]
-    )
+    register(page, live_site, "E2E-4", "Ines Inverted")
+    inverted = encoded(Image.fromarray(255 - np.asarray(Image.open(SAMPLES[3]).convert("L"))))
+    page.get_by_label("Drop films here, or choose them").set_input_files([file("inverted.png", inverted)])
     row = page.locator("#arrivals .arrival")
     expect(row.locator(".answer")).to_have_text("Not answered", timeout=30_000)
+    expect(row).to_contain_text("Black and white seem to be swapped")
+
+
+def test_an_adults_answer_says_that_it_is_less_sure(reading_room: Page, live_site: LiveSite) -> None:
+    page = reading_room
+    log_in(page, live_site, "clinician")
+    register(page, live_site, "E2E-5", "Alma Grown", born="1970-01-01")
+    page.get_by_label("Drop films here, or choose them").set_input_files(
+        [file("adult.png", varied(SAMPLES[4], 5))]
+    )
+    row = page.locator("#arrivals .arrival")
+    expect(row.locator(".answer")).to_have_text(FINAL, timeout=30_000)
+    row.locator("a.text-decoration-none").click()
+    expect(page.locator(".warnlist")).to_contain_text("At this age the model is less sure")
 
 
 def test_each_role_finds_its_pages(reading_room: Page, live_site: LiveSite) -> None:
