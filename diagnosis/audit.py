@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from allauth.account.adapter import get_adapter
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -17,8 +18,8 @@ TRIES = 20
 
 
 def record(request: UserRequest, action: str, patient: Patient, what: str) -> None:
-    """Append one row: the request's user did `action` to `what` of `patient`."""
-    append(request.user, action, patient, what, address=request.META.get("REMOTE_ADDR"))
+    """Append one row: the request's user did `action` to `what` of `patient`, from the address behind our proxies."""
+    append(request.user, action, patient, what, address=get_adapter(request).get_client_ip(request))
 
 
 def append(user: User, action: str, patient: Patient, what: str, address: str | None) -> AccessLog:

@@ -1,8 +1,9 @@
 """Querysets that pages share: a constant number of queries, however many films."""
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Count, IntegerField, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
-from diagnosis.models import Film, Prediction, Review, Study
+from diagnosis.models import Film, Patient, Prediction, Review, Study
 
 
 def with_predictions(films: QuerySet[Film]) -> QuerySet[Film]:
@@ -16,3 +17,16 @@ def with_films(studies: QuerySet[Study]) -> QuerySet[Study]:
     """Studies with their films in the order of arrival, and all that a history shows of them."""
     films = Prefetch("films", with_predictions(Film.objects.order_by("pk")))
     return studies.select_related("uploaded_by").prefetch_related(films)
+
+
+def with_study_facts(patients: QuerySet[Patient]) -> QuerySet[Patient]:
+    """Patients with `studies_count` and `last_study`, which are looked up for the rows of one page alone.
+
+    A join would group all studies of the clinic first and cut out the page afterwards.
+    """
+    studies = Study.objects.filter(patient=OuterRef("pk")).order_by()
+    count = studies.values("patient").annotate(n=Count("pk")).values("n")
+    return patients.annotate(
+        studies_count=Coalesce(Subquery(count, output_field=IntegerField()), 0),
+        last_study=Subquery(studies.order_by("-taken_on").values("taken_on")[:1]),
+    )

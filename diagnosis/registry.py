@@ -51,6 +51,20 @@ def import_artifact(directory: Path, by: User | None = None, reason: str = "Impo
     return version
 
 
+def register_shipped() -> None:
+    """Register the versions that come with PneumoWeb; on a fresh site the newest goes into production.
+
+    On a site that has a version in production a newer shipped one waits as a candidate: which model reads patients'
+    films is for its staff to decide.
+    """
+    with transaction.atomic():
+        fresh = production() is None
+        for directory in (*artifact.SHIPPED_BEFORE, artifact.SHIPPED):
+            version = import_artifact(directory, reason="Shipped with PneumoWeb")
+            if fresh:
+                promote(version, by=None, reason="The model shipped with PneumoWeb")
+
+
 def promote(version: ModelVersion, by: User | None, reason: str) -> ModelVersion:
     """Put a version into production and retire the one before it, in one transaction.
 

@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-SHIPPED = Path(__file__).resolve().parent / "models" / "sequential-1"
+MODELS = Path(__file__).resolve().parent / "models"
+SHIPPED = MODELS / "sequential-1"
+SHIPPED_BEFORE: tuple[Path, ...] = ()
+"""Versions that PneumoWeb shipped before `SHIPPED`, oldest first; one can go back to them."""
 CARD = "card.json"
 KERAS_FILE = "model.keras"
 LITERT_FILE = "model.tflite"

@@ -134,3 +134,10 @@ def test_scripts_and_styles_come_from_this_site_alone(client: Client) -> None:
     assert "unsafe" not in policy
     outside = re.findall(r'(?:src|href)="(https?:)?//', response.content.decode())
     assert not outside
+
+
+def test_a_form_from_another_session_is_refused_in_words() -> None:
+    client = Client(enforce_csrf_checks=True)
+    response = client.post(reverse("account_login"), {"login": "a@b.example", "password": "x"})
+    assert response.status_code == 403
+    assert "Nothing was kept" in response.content.decode()

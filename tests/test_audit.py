@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, connections
+from django.test import Client
 
 from diagnosis import audit
 from diagnosis.models import AccessLog, Patient
@@ -105,3 +106,15 @@ def test_writers_at_the_same_time_make_one_chain() -> None:
     assert AccessLog.objects.count() == 60
     assert list(audit.broken_links()) == []
     assert AccessLog.objects.values("previous").distinct().count() == 60
+
+
+@pytest.mark.django_db
+def test_the_logged_address_is_the_readers_not_the_proxys(client: Client, settings: Any) -> None:
+    patient = PatientFactory()
+    client.force_login(patient.created_by)
+    forwarded = {"x-forwarded-for": "198.51.100.7"}
+    client.get(f"/patients/{patient.pk}/", headers=forwarded)
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    client.get(f"/patients/{patient.pk}/", headers=forwarded)
+    # Without a proxy the header is anybody's claim, so it counts for nothing.
+    assert [row.address for row in AccessLog.objects.all()] == ["198.51.100.7", "127.0.0.1"]

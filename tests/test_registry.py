@@ -171,3 +171,24 @@ def test_a_process_keeps_no_more_than_two_models(tmp_path: Path) -> None:
         inference.predictor_for(version)
     assert list(inference._loaded) == [version.pk for version in versions[1:]]
     assert inference.predictor_for(versions[2]) is inference.predictor_for(versions[2])
+
+
+@pytest.mark.django_db
+def test_on_a_fresh_site_the_newest_shipped_version_goes_into_production(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifact, "SHIPPED_BEFORE", (another(tmp_path / "source", name="earlier-1"),))
+    for _ in range(2):
+        registry.register_shipped()
+        stages = dict(ModelVersion.objects.values_list("name", "stage"))
+        assert stages == {"earlier-1": "retired", artifact.load_card(artifact.SHIPPED).name: "production"}
+
+
+@pytest.mark.django_db
+def test_a_newer_shipped_version_waits_where_another_is_in_production(
+    production: ModelVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifact, "SHIPPED", another(tmp_path / "source", name="newer-2"))
+    registry.register_shipped()
+    assert registry.production() == production
+    assert ModelVersion.objects.get(name="newer-2").stage == "candidate"

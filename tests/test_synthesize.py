@@ -19,7 +19,7 @@ from tests.ml_films import SAMPLES, data_set
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data_set(tmp_path_factory.mktemp("drawn") / "films", 7)
+    return data_set(tmp_path_factory.mktemp("drawn") / "films", 4)
 
 
 def compared(path: Path) -> np.ndarray:

@@ -11,6 +11,7 @@ from django.core.files.base import ContentFile
 from diagnosis import intake, tasks
 from diagnosis.management.commands.reconcile import once
 from diagnosis.models import ModelVersion, Prediction
+from pneumoweb.broker import EmbeddedBroker
 from tests.factories import ModelVersionFactory, PatientFactory, PredictionFactory, make_user
 from tests.processes import RECONCILE, WORKER, Broker, Child, wait_for
 from tests.samples import sample_films
@@ -45,7 +46,9 @@ def test_an_upload_needs_no_broker_and_is_answered_once_there_is_one(
     assert Prediction.objects.get().attempts == 1
 
 
-def test_wake_says_that_the_broker_is_away() -> None:
+def test_wake_says_that_the_broker_is_away(embedded_broker: EmbeddedBroker) -> None:
+    if not embedded_broker.program:
+        pytest.skip("the broker is a file, so it is never away")
     begun = time.monotonic()
     assert tasks.wake() is False
     assert time.monotonic() - begun < 2

@@ -2,7 +2,7 @@
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count, Max, Q
+from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -11,7 +11,7 @@ from diagnosis import audit
 from diagnosis.forms import PatientForm
 from diagnosis.models import AccessLog
 from diagnosis.permissions import UserRequest, clinician_required, get_patient_for, visible_patients
-from diagnosis.queries import with_films
+from diagnosis.queries import with_films, with_study_facts
 
 PAGE = 25
 STUDIES_A_PAGE = 20
@@ -25,10 +25,9 @@ def patient_list(request: UserRequest) -> HttpResponse:
     patients = visible_patients(request.user).select_related("clinic")
     for word in words:
         patients = patients.filter(Q(name__icontains=word) | Q(mrn__icontains=word))
-    counted = patients.annotate(
-        studies_count=Count("studies", distinct=True), last_study=Max("studies__taken_on")
-    ).order_by("name", "pk")
-    page = Paginator(counted, PAGE).get_page(request.GET.get("page"))
+    page = Paginator(with_study_facts(patients.order_by("name", "pk")), PAGE).get_page(
+        request.GET.get("page")
+    )
     template = "patients/_table.html" if request.htmx and not request.htmx.boosted else "patients/list.html"  # type: ignore[attr-defined]
     return render(request, template, {"page": page, "q": " ".join(words)})
 

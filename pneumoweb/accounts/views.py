@@ -17,4 +17,4 @@ def profile(request: UserRequest) -> HttpResponse:
         form.save()
         messages.success(request, "Your profile is saved.")
         return redirect("profile")
-    return render(request, "account/profile.html", {"form": form, "roles": roles_of(request.user)})
+    return render(request, "account/profile.html", {"form": form, "roles": sorted(roles_of(request.user))})

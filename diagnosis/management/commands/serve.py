@@ -12,7 +12,6 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 
 from diagnosis import demo, registry
-from ml import artifact
 from pneumoweb import serve
 from pneumoweb.broker import BrokerUnavailable
 
@@ -86,9 +85,7 @@ def prepare() -> None:
     call_command("migrate", interactive=False, verbosity=0)
     call_command("createcachetable", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
-    shipped = registry.import_artifact(artifact.SHIPPED, reason="Shipped with PneumoWeb")
-    if not registry.production():
-        registry.promote(shipped, by=None, reason="The model shipped with PneumoWeb")
+    registry.register_shipped()
 
 
 def log_to_file(folder: Path) -> None:
