@@ -10,7 +10,9 @@ from PIL import Image
 from scipy import ndimage
 
 Map = NDArray[np.float32]
-PICTURE_SIDE = 256
+PICTURE_SIDE = 128
+"""Pixels. The map has at most 16 cells a side and the browser smooths it over the film; more would cost a worker
+more time than reading the film."""
 SMOOTHING = 1.0
 """Deviation, in cells, of the smoothing: single cells of a flattened network are more jagged than what they saw."""
 OPAQUE = 0.75
@@ -45,7 +47,7 @@ def to_unit(evidence: Map, scale: float, stride: int, side: int) -> Map:
 
 
 def heatmap_png(heatmap: Map) -> bytes:
-    """An RGBA PNG, 256 x 256, to be stretched exactly over the film. `heatmap` is (h, w) in 0..1.
+    """An RGBA PNG, 128 x 128, to be stretched exactly over the film. `heatmap` is (h, w) in 0..1.
 
     The colour tells the evidence and so does the opacity: where there is none the film stays as it is.
     """

@@ -84,8 +84,9 @@ def test_a_folder_without_a_card_has_no_hash(tmp_path: Path) -> None:
         artifact.artifact_hash(tmp_path)
 
 
-def test_the_card_says_what_others_read() -> None:
-    card = artifact.load_card(SHIPPED).as_dict()
+@pytest.mark.parametrize("directory", [*SHIPPED_BEFORE, SHIPPED], ids=lambda d: d.name)
+def test_the_card_says_what_others_read(directory: Path) -> None:
+    card = artifact.load_card(directory).as_dict()
     for name in ("auc", "accuracy", "sensitivity", "specificity"):
         low, high = card["metrics"][f"{name}_ci"]
         assert 0 <= low <= card["metrics"][name] <= high <= 1
@@ -93,19 +94,19 @@ def test_the_card_says_what_others_read() -> None:
     held = card["data"]["validation"]
     assert (tn + fp, fn + tp) == (held["NORMAL"], held["PNEUMONIA"])
     assert card["metrics"]["sensitivity"] == pytest.approx(tp / (tp + fn), abs=1e-4)
-    assert len(card["history"]) == 20
+    assert len(card["history"]) == card["training"]["epochs"]
     best = min(card["history"], key=lambda row: row["val_loss"])
     assert best["epoch"] == card["best_epoch"]
     assert len(card["roc"]) <= 200
-    assert card["population"]["age_years"] == [1, 5]
-    assert card["population"]["refuse_from_years"] == 18
+    assert card["population"].keys() >= {"description", "age_years", "refuse_from_years", "evidence"}
     assert card["agreement"]["litert"]["agrees"]
     assert {row["stress"] for row in card["stress"]} >= {"as they are", "blurred", "sharpened"}
 
 
-def test_the_model_card_is_made_from_the_card() -> None:
-    card = artifact.load_card(SHIPPED)
+@pytest.mark.parametrize("directory", [*SHIPPED_BEFORE, SHIPPED], ids=lambda d: d.name)
+def test_the_model_card_is_made_from_the_card(directory: Path) -> None:
+    card = artifact.load_card(directory)
     text = artifact.describe(card)
-    assert (SHIPPED / "MODEL_CARD.md").read_text() == text
+    assert (directory / "MODEL_CARD.md").read_text() == text
     assert f"{card.metrics['auc']:.3f}" in text
     assert "Decision support" in text
