@@ -1,0 +1,212 @@
+"""What a training is made of: the films of one or two populations in memory, split, and what is known of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml import dataset, evidence, fitting, metrics
+from ml.dataset import LabelledFilm
+from ml.images import Radiograph, fit, standardise
+from ml.runtime import Runtime, run_all
+
+SECOND_SHARE = 0.25
+"""Share of a second population's films that is held back where the others train."""
+THRESHOLD = 0.5
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot start; `str()` says why."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What the films cannot say of themselves. `age_years` are the youngest and oldest; None where not known."""
+
+    data: str = "Films of the given folder."
+    population: str = "The patients of the training films."
+    age_years: tuple[float, float] | None = None
+    refuse_from_years: float | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> About:
+        """From a JSON file. Raises `TrainingError` where it is none."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            ages = content.get("age_years")
+            return cls(**{**content, "age_years": tuple(ages) if ages else None})
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise TrainingError(f"{path} does not describe films: {error}.") from error
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Further films to measure the new model with; none of them trains it.
+
+    `second_population`: a data set of other patients; half of them widens the gate's limits, the other half and its
+    labels are measured. `full_size`: larger originals of training films, of the same file names. `repeats`: a model
+    made before by the same training.
+    """
+
+    second_population: Path | None = None
+    second_name: str = "films of a second population"
+    full_size: Path | None = None
+    repeats: Path | None = None
+
+
+@dataclass(frozen=True)
+class Second:
+    """A second population to train with: a folder with labels (films without one only try the gate), and the share
+    of each batch that its films fill. A quarter of its patients is held back, and judges."""
+
+    directory: Path
+    share: float = 0.25
+    name: str = "films of a second population"
+
+
+@dataclass
+class Prepared:
+    """A data set in memory."""
+
+    split: dataset.Split
+    films: list[LabelledFilm]
+    train: fitting.Stored
+    train_targets: NDArray[np.int64]
+    validation: list[Radiograph] = field(repr=False)
+    validation_films: fitting.Films = field(repr=False)
+    validation_targets: NDArray[np.int64] = field(repr=False)
+    judged: fitting.Films = field(repr=False)
+
+    @property
+    def validation_patients(self) -> list[str]:
+        return [film.patient for film in self.split.validation]
+
+
+def prepare(films: list[LabelledFilm], split: dataset.Split, side: int, recipe: fitting.Recipe) -> Prepared:
+    """Read the films of both sides of the split. Raises `ImageError` for a film that cannot be read."""
+    validation = evidence.read(split.validation)
+    films_ready = ready(validation, side)
+    return Prepared(
+        split=split,
+        films=films,
+        train=fitting.load_films(split.train, recipe.working_side, recipe.bytes),
+        train_targets=np.array([film.target for film in split.train]),
+        validation=validation,
+        validation_films=films_ready,
+        validation_targets=np.array([film.target for film in split.validation]),
+        judged=ready(evidence.every_second_changed(validation), side)
+        if recipe.judge_changed
+        else films_ready,
+    )
+
+
+def ready(films: Sequence[Radiograph], side: int) -> fitting.Films:
+    """Films as the network takes them: (n, side, side, 1), standardised."""
+    return np.stack([standardise(fit(film, side)) for film in films])[..., None]
+
+
+class SecondPopulation:
+    """Films of other patients. Some widen the gate, and train where that is wished; the others measure."""
+
+    def __init__(self, proof: Proof, also: Second | None, seed: int) -> None:
+        folder = also.directory if also else proof.second_population
+        self.name = also.name if also else proof.second_name
+        self.also = also
+        self.films = dataset.read_folder(folder) if folder else []
+        self.pictures = evidence.read(self.films)
+        if also:
+            labelled = [film for film in self.films if film.label]
+            measuring = {film.patient for film in dataset.split(labelled, SECOND_SHARE, seed).validation}
+        else:
+            patients = sorted({film.patient for film in self.films})
+            order = np.random.default_rng([seed, 303]).permutation(len(patients))
+            measuring = {patients[i] for i in order[len(patients) // 2 :]}
+        self.limiting = [i for i, film in enumerate(self.films) if film.patient not in measuring]
+        self.held_back = [i for i, film in enumerate(self.films) if film.patient in measuring]
+        trained = set(self.limiting) if also else set()
+        self.training = [i for i in self.limiting if also and self.films[i].label]
+        self.measured = [i for i, film in enumerate(self.films) if film.label and i not in trained]
+
+    def pictures_of(self, rows: Sequence[int]) -> list[Radiograph]:
+        return [self.pictures[i] for i in rows]
+
+    def targets(self, rows: Sequence[int]) -> NDArray[np.int64]:
+        return np.array([self.films[i].target for i in rows], dtype=np.int64)
+
+    def for_training(self, recipe: fitting.Recipe, side: int) -> fitting.Also | None:
+        if not self.also:
+            return None
+        return fitting.Also(
+            fitting.load_films([self.films[i] for i in self.training], recipe.working_side, recipe.bytes),
+            self.targets(self.training),
+            self.also.share,
+            ready(self.pictures_of(self.measured), side),
+            self.targets(self.measured),
+        )
+
+    def logits(self, runtime: Runtime, side: int) -> NDArray[np.float64]:
+        """Of the films that measure, in their order."""
+        if not self.measured:
+            return np.zeros(0)
+        return run_all(runtime, ready(self.pictures_of(self.measured), side)).logits.astype(np.float64)
+
+    def measure(self, logits: NDArray[np.float64], temperature: float, seed: int) -> metrics.Metrics | None:
+        """All figures on the labelled films; None where a class is missing."""
+        targets = self.targets(self.measured)
+        if len(set(targets.tolist())) < 2:
+            return None
+        patients = [self.films[i].patient for i in self.measured]
+        return metrics.measure(targets, metrics.sigmoid(logits / temperature), THRESHOLD, patients, seed)
+
+    def subgroups(self, logits: NDArray[np.float64], temperature: float, seed: int) -> list[dict[str, Any]]:
+        """Figures of all the films that measure, and of each subfolder of them."""
+        targets = self.targets(self.measured)
+        probabilities = metrics.sigmoid(logits / temperature)
+        patients = [self.films[i].patient for i in self.measured]
+        folders = np.array([self.films[i].path.parent.name for i in self.measured])
+        groups = {self.name: np.arange(len(folders))}
+        if len(set(folders)) > 1:
+            groups |= {
+                f"{self.name}: {name}": np.nonzero(folders == name)[0] for name in sorted(set(folders))
+            }
+        found = [
+            subgroup(name, rows, targets, probabilities, patients, seed) for name, rows in groups.items()
+        ]
+        return [row for row in found if row]
+
+    def ages(self) -> tuple[float, float] | None:
+        """Youngest and oldest of the films that measure."""
+        known = [age for i in self.measured if (age := self.films[i].age_years) is not None]
+        return (min(known), max(known)) if known else None
+
+
+def subgroup(
+    name: str,
+    rows: NDArray[np.intp],
+    targets: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    patients: Sequence[str],
+    seed: int,
+) -> dict[str, Any]:
+    """The figures of some films; empty where a class is missing."""
+    if len(set(targets[rows].tolist())) < 2:
+        return {}
+    found = metrics.measure(targets[rows], probabilities[rows], THRESHOLD, [patients[i] for i in rows], seed)
+    return {"group": name, **rounded(found.as_dict())}
+
+
+def rounded(value: Any) -> Any:
+    """The same figures with five digits after the point, as a card holds them."""
+    if isinstance(value, float):
+        return round(value, 5)
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    return value

@@ -1,0 +1,363 @@
+"""What a new model version is worth: its weights and gate are written and measured, and its card is filled in."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import math
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ml import artifact, dataset, evidence, export, fitting, gatefit, heatmap, lite, metrics, network
+from ml.artifact import Card
+from ml.dataset import LabelledFilm
+from ml.gate import GateParameters
+from ml.images import PREPROCESSING_VERSION, resize
+from ml.material import (
+    THRESHOLD,
+    About,
+    Prepared,
+    Proof,
+    SecondPopulation,
+    TrainingError,
+    ready,
+    rounded,
+    subgroup,
+)
+from ml.runtime import Keras, LiteRT, Outputs, Runtime, run_all
+
+SECOND_AUC = 0.8
+"""From this AUC on the held-back part, a second population that trained is one that the model may answer."""
+THRESHOLD_METHOD = (
+    "Fixed beforehand at 0.5 of a network trained on as many normal as pneumonia films, not tuned: the validation "
+    "films are too like the training films to choose by. The stress table shows how it holds."
+)
+CALIBRATION_METHOD = (
+    "One temperature for all logits, the one of lowest log loss over the validation films and their changed copies "
+    "of the stress table, both classes weighing the same. A probability therefore supposes that normal and pneumonia "
+    "are equally frequent."
+)
+
+
+def write(
+    folder: Path,
+    name: str,
+    architecture: str,
+    model: keras.Model,
+    state: fitting.State,
+    prepared: Prepared,
+    second: SecondPopulation,
+    seed: int,
+    about: About,
+    proof: Proof,
+) -> Card:
+    """Write weights and gate into `folder` and measure them; the card still lacks the files' hashes."""
+    side = network.INPUT_SIDES[architecture]
+    bare = network.ARCHITECTURES[architecture](side)
+    bare.set_weights(model.get_weights())
+    half = fitting.RECIPES[architecture].half_precision
+    if half:
+        lite.round_to_half(bare)
+    bare.save(folder / artifact.KERAS_FILE)
+    if half:
+        export.compress(folder / artifact.KERAS_FILE)
+    runtime, outputs, agreement = _choose_runtime(folder, bare, prepared, half)
+    targets = prepared.validation_targets
+    stress = evidence.stress_logits(prepared.validation, runtime, side)
+    seconds = second.logits(runtime, side)
+    calibration = _calibrate(targets, stress, second, seconds)
+    cut = calibration["temperature"] * math.log(THRESHOLD / (1 - THRESHOLD))
+    probabilities = metrics.sigmoid(outputs.logits / calibration["temperature"])
+    figures = metrics.measure(targets, probabilities, THRESHOLD, prepared.validation_patients, seed)
+    gate_parameters, gate_entry = _gate(prepared, second, seed)
+    np.savez_compressed(folder / artifact.GATE_FILE, **asdict(gate_parameters))
+    entries = {"litert": agreement}
+    if proof.full_size:
+        entries["full_size"] = _full_size(proof.full_size, prepared.films, runtime, side, cut)
+    return Card(
+        name=name,
+        architecture=architecture,
+        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        input_size=side,
+        preprocessing=PREPROCESSING_VERSION,
+        labels=list(dataset.LABELS),
+        threshold=THRESHOLD,
+        threshold_method=THRESHOLD_METHOD,
+        calibration=calibration,
+        heatmap=_heatmap_scale(outputs, targets, architecture),
+        gate=gate_entry,
+        population=_population(about, second, seconds, calibration["temperature"], figures, seed),
+        data=_data(about, prepared),
+        metrics=rounded(figures.as_dict()),
+        metrics_method=f"{metrics.INTERVALS} The same films chose the epoch and the temperature, so the figures "
+        "flatter; films of another hospital will do worse.",
+        history=state.history,
+        best_epoch=state.best_epoch,
+        roc=metrics.roc(targets, probabilities),
+        reliability=metrics.reliability(targets, probabilities),
+        stress=evidence.stress_table(targets, stress, cut),
+        agreement=entries,
+        runtime="litert" if agreement["agrees"] else "keras",
+        seed=seed,
+        parameters=int(bare.count_params()),
+        training={
+            "epochs": len(state.history),
+            "seconds": round(state.seconds, 1),
+            "batch": fitting.BATCH,
+            "learning_rate": fitting.RECIPES[architecture].learning_rate,
+            "weight_decay": fitting.RECIPES[architecture].weight_decay,
+            "label_smoothing": fitting.LABEL_SMOOTHING,
+            "init": state.task["init"],
+        },
+        initialisation=state.task.get("imagenet") or {},
+        subgroups=[
+            *_subgroups(prepared, probabilities, seed),
+            *second.subgroups(seconds, calibration["temperature"], seed),
+        ],
+        versions=_versions(),
+        reproducibility=_reproducibility(proof.repeats, figures, outputs, state, prepared, side),
+    )
+
+
+def _choose_runtime(
+    folder: Path, model: keras.Model, prepared: Prepared, half: bool
+) -> tuple[Runtime, Outputs, dict[str, Any]]:
+    """LiteRT where it could be exported and agrees with Keras, else Keras."""
+    reference = Keras(folder / artifact.KERAS_FILE)
+    expected = run_all(reference, prepared.validation_films)
+    path = folder / artifact.LITERT_FILE
+    if not export.export_litert(model, path, half):
+        sentence = "Not exported: only the TensorFlow backend can convert to LiteRT, so Keras serves."
+        return reference, expected, {"agrees": False, "sentence": sentence}
+    served = LiteRT(path, threads=2)
+    outputs = run_all(served, prepared.validation_films)
+    found = export.agreement(expected, outputs)
+    if not found["agrees"]:
+        path.unlink()
+        return reference, expected, found
+    return served, outputs, found
+
+
+def _calibrate(
+    targets: NDArray[np.int64],
+    stress: dict[str, NDArray[np.float64]],
+    second: SecondPopulation,
+    seconds: NDArray[np.float64],
+) -> dict[str, Any]:
+    """One temperature; films of a second population that trained weigh as much as they did in training."""
+    logits = np.concatenate(list(stress.values()))
+    repeated = np.tile(targets, len(stress))
+    shares = fitting.balanced(repeated)
+    method = CALIBRATION_METHOD
+    if second.also:
+        theirs = second.targets(second.measured)
+        shares = np.concatenate(
+            [shares * (1 - second.also.share), fitting.balanced(theirs) * second.also.share]
+        )
+        logits, repeated = np.concatenate([logits, seconds]), np.concatenate([repeated, theirs])
+        method += f" The held-back {second.name} have {second.also.share:.0%} of the weight."
+    return {
+        "temperature": round(metrics.fit_temperature(repeated, logits, shares), 4),
+        "method": method,
+    }
+
+
+def _subgroups(prepared: Prepared, probabilities: NDArray[np.float64], seed: int) -> list[dict[str, Any]]:
+    """Bacterial and viral pneumonia where file names tell it, and quarters by sharpness."""
+    films, targets = prepared.split.validation, prepared.validation_targets
+    patients = prepared.validation_patients
+    well = targets == 0
+    found = []
+    for word, name in (("bacteria", "bacterial pneumonia"), ("virus", "viral pneumonia")):
+        rows = np.array([f"_{word}_" in film.path.name for film in films])
+        if rows.any():
+            chosen = np.nonzero(well | rows)[0]
+            found.append(
+                subgroup(f"{name}, beside all normal films", chosen, targets, probabilities, patients, seed)
+            )
+    sharpness = np.array([evidence.sharpness(film) for film in prepared.validation])
+    quarters = np.searchsorted(np.quantile(sharpness, [0.25, 0.5, 0.75]), sharpness)
+    for quarter, name in enumerate(("softest", "second", "third", "sharpest")):
+        chosen = np.nonzero(quarters == quarter)[0]
+        found.append(subgroup(f"{name} quarter of the films", chosen, targets, probabilities, patients, seed))
+    return [row for row in found if row]
+
+
+def _heatmap_scale(outputs: Outputs, targets: NDArray[np.int64], architecture: str) -> dict[str, Any]:
+    """What a usual normal film shows is nothing, and the peak of a usual pneumonia film is 1, for every film."""
+    smoothing = network.SMOOTHINGS[architecture]
+    reference = outputs.maps[targets == 0].mean(axis=0).round(5)
+    peaks = heatmap.beyond_normal(outputs.maps, reference, smoothing).max(axis=(1, 2))
+    found = (targets == 1) & (outputs.logits > 0)
+    scale = max(float(np.median(peaks[found if found.any() else targets == 1])), 1e-6)
+    return {
+        "scale": round(scale, 6),
+        "stride": network.MAP_STRIDES[architecture],
+        "smoothing": smoothing,
+        "method": f"{network.MAP_METHODS[architecture]} less that of the average normal validation film, smoothed by "
+        f"{smoothing:g} of a cell. Full colour is the median peak of the pneumonia films that were answered "
+        "pneumonia, the same for every film.",
+        "median_peak": {
+            label: round(float(np.median(peaks[targets == k]) / scale), 3)
+            for k, label in enumerate(dataset.LABELS)
+        },
+        "reference": [[round(float(cell), 5) for cell in row] for row in reference],
+    }
+
+
+def _for_gate(films: fitting.Stored) -> fitting.Films:
+    """The training films as the gate is taught with them: (n, side, side) in 0..1, of the usual working side."""
+    if films.dtype != np.uint8:
+        return np.asarray(films, dtype=np.float32)
+    return np.stack([resize(film, fitting.WORKING_SIDE) / np.float32(255) for film in films])
+
+
+def _gate(prepared: Prepared, second: SecondPopulation, seed: int) -> tuple[GateParameters, dict[str, Any]]:
+    parameters = evidence.fit_limits(
+        gatefit.fit_gate(_for_gate(prepared.train), seed),
+        prepared.validation,
+        second.pictures_of(second.limiting),
+    )
+    others = second.pictures_of(second.held_back)
+    measured = evidence.gate_rates(parameters, prepared.validation, others, second.name, seed)
+    widened = f" and {len(second.limiting)} {second.name}" if second.limiting else ""
+    return parameters, {
+        "description": "Pictures that are blank, coloured, very narrow or under 128 pixels, and pictures that differ "
+        "from the training films in their coarse make-up: turned, upside down, inverted, or something else. It was "
+        f"taught with training films alone; its limits were set with the validation films{widened}.",
+        "limits": {
+            "rest": round(float(parameters.rest_limit), 5),
+            "distance": round(float(parameters.distance_limit), 5),
+            "odds": [round(float(limit), 4) for limit in parameters.film_limits],
+        },
+        "measured": measured,
+    }
+
+
+def _population(
+    about: About,
+    second: SecondPopulation,
+    seconds: NDArray[np.float64],
+    temperature: float,
+    figures: metrics.Metrics,
+    seed: int,
+) -> dict[str, Any]:
+    """Whom the model was validated on. A second population counts where it trained and the AUC on its held-back part
+    is good enough; then nobody is refused for age, and ages between the populations give a warning."""
+    ages: Any = list(about.age_years) if about.age_years else None
+    found = {
+        "description": about.population,
+        "age_years": ages,
+        "refuse_from_years": about.refuse_from_years,
+        "evidence": "It was not tested on patients of any other kind.",
+    }
+    theirs = second.measure(seconds, temperature, seed)
+    if theirs is None:
+        return found
+    ill, (low, high) = sum(theirs.confusion[1]), theirs.auc_ci
+    their_ages = second.ages()
+    if not second.also:
+        found["evidence"] = (
+            f"On {theirs.n} labelled {second.name} ({ill} of them pneumonia) its AUC was {theirs.auc:.2f} (95 % "
+            f"interval {low:.2f} to {high:.2f}), against {figures.auc:.2f} on films of its own kind."
+        )
+        return found
+    found["evidence"] = (
+        f"It also learned from {len(second.training)} {second.name}. On {theirs.n} others ({ill} of them pneumonia), "
+        "of patients from whom it had not learned, but which took part in the choice of the epoch, its AUC was "
+        f"{theirs.auc:.2f} (95 % interval {low:.2f} to {high:.2f}), sensitivity {theirs.sensitivity:.2f} "
+        f"({theirs.sensitivity_ci[0]:.2f} to {theirs.sensitivity_ci[1]:.2f}) and specificity "
+        f"{theirs.specificity:.2f} ({theirs.specificity_ci[0]:.2f} to {theirs.specificity_ci[1]:.2f}), against an "
+        f"AUC of {figures.auc:.2f} on the films of the first population."
+    )
+    if theirs.auc >= SECOND_AUC and ages and their_ages:
+        found["age_years"] = [ages, list(their_ages)]
+        found["refuse_from_years"] = None
+        found["description"] = (
+            f"{about.population} Less surely: {second.name}, of {their_ages[0]:g} to {their_ages[1]:g} years."
+        )
+    return found
+
+
+def _data(about: About, prepared: Prepared) -> dict[str, Any]:
+    whole = dataset.counts(prepared.films)
+    return {
+        "description": about.data,
+        "films": {label: whole[label] for label in dataset.LABELS},
+        "patients": whole["patients"],
+        "hash": dataset.data_hash(prepared.films),
+        "split_hash": prepared.split.hash,
+        "validation": dataset.counts(prepared.split.validation),
+    }
+
+
+def _full_size(
+    folder: Path, films: Sequence[LabelledFilm], runtime: Runtime, side: int, cut: float
+) -> dict[str, Any]:
+    """Do larger originals get the label of their copies among the training films?"""
+    copies = {film.path.stem: film for film in films}
+    pairs = [
+        (film, copies[film.path.stem]) for film in dataset.read_folder(folder) if film.path.stem in copies
+    ]
+    if not pairs:
+        raise TrainingError(f"No film in {folder} has the name of a training film.")
+    large = run_all(runtime, ready(evidence.read(pair[0] for pair in pairs), side)).logits
+    small = run_all(runtime, ready(evidence.read(pair[1] for pair in pairs), side)).logits
+    same = int(((large >= cut) == (small >= cut)).sum())
+    return {
+        "films": len(pairs),
+        "same_label": same,
+        "median_logit_difference": round(float(np.median(np.abs(large - small))), 4),
+        "sentence": f"Of {len(pairs)} full-size films, {same} got the same label as their small copies; the logits "
+        f"differ by {float(np.median(np.abs(large - small))):.2g} (median).",
+    }
+
+
+def _reproducibility(
+    repeats: Path | None,
+    figures: metrics.Metrics,
+    outputs: Outputs,
+    state: fitting.State,
+    prepared: Prepared,
+    side: int,
+) -> str:
+    if repeats is None:
+        return "Whether a second training gives the same figures was not measured for this version."
+    before = artifact.check(repeats)
+    if before.data["split_hash"] != prepared.split.hash or before.seed != state.task["seed"]:
+        raise TrainingError(f"{repeats} was not made from the same films and seed.")
+    litert = before.runtime == "litert"
+    runtime: Runtime = (
+        LiteRT(repeats / artifact.LITERT_FILE) if litert else Keras(repeats / artifact.KERAS_FILE)
+    )
+    earlier = run_all(runtime, ready(prepared.validation, side))
+    apart = float(np.abs(earlier.logits - outputs.logits).max())
+    return (
+        "The same films and seed were trained twice on one machine: the validation AUC was "
+        f"{before.metrics['auc']:.5f} and {figures.auc:.5f}, the best epoch {before.best_epoch} and "
+        f"{state.best_epoch}, and "
+        + (
+            f"no logit differed by more than {apart:.1g}."
+            if apart
+            else "every logit was the same to the last bit."
+        )
+    )
+
+
+def _versions() -> dict[str, str]:
+    backend = keras.backend.backend()
+    found = {"python": platform.python_version(), "keras": keras.version(), "backend": backend}
+    for package in ("numpy", "pillow", "scipy", "scikit-learn", "ai-edge-litert"):
+        found[package] = importlib.metadata.version(package)
+    if backend == "tensorflow":
+        import tensorflow as tf  # noqa: TID251 - asked for its version only
+
+        found["tensorflow"] = tf.__version__
+    return found
