@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from diagnosis.models import Patient, Prediction
+from diagnosis.models import AccessLog, Patient, Prediction
 from diagnosis.permissions import roles_of, visible_films, visible_patients
 from pneumoweb.accounts.models import Clinic
 from tests.factories import AnswerFactory, ClinicFactory, FilmFactory, PatientFactory, StudyFactory, make_user
@@ -181,3 +181,12 @@ def test_a_closed_account_cannot_log_in(client: Client, world: World) -> None:
     user = make_user("clinician", world.clinic, is_active=False)
     client.post("/accounts/login/", {"login": user.email, "password": "a-long-enough-password-7"})
     assert client.get("/patients/").status_code == 302
+
+
+def test_a_record_opened_in_the_administration_is_logged(client: Client, world: World) -> None:
+    administrator = make_user("administrator", world.clinic)
+    client.force_login(administrator)
+    for address in (f"patient/{world.patient.pk}", f"prediction/{world.prediction.pk}"):
+        assert client.get(f"/admin/diagnosis/{address}/change/").status_code == 200
+    rows = AccessLog.objects.filter(user=administrator, patient=world.patient, action="seen")
+    assert sorted(row.what.split()[0] for row in rows) == ["patient", "prediction"]
