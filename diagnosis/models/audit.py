@@ -1,0 +1,41 @@
+"""Who saw or changed what."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+
+from diagnosis.models.clinical import Patient
+from diagnosis.models.rules import AppendOnly
+
+
+class AccessLog(models.Model):
+    """Who saw or changed which patient's what, when, from where. Each row is chained to the one before by hash."""
+
+    class Action(models.TextChoices):
+        SEEN = "seen", "Seen"
+        CREATED = "created", "Registered"
+        CHANGED = "changed", "Changed"
+        UPLOADED = "uploaded", "Uploaded a film"
+        REVIEWED = "reviewed", "Reviewed"
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    action = models.CharField(max_length=10, choices=Action)
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="accesses")
+    what = models.CharField(max_length=80)
+    at = models.DateTimeField()
+    address = models.GenericIPAddressField(null=True)
+    # Unique, so that two writers cannot both follow the same row: the chain never forks.
+    previous = models.CharField(max_length=64, unique=True)
+    digest = models.CharField(max_length=64, unique=True)
+
+    objects: ClassVar[models.Manager[AccessLog]] = AppendOnly.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["patient", "-at"], name="access_by_patient")]
+
+    def __str__(self) -> str:
+        return f"{self.user} {self.action} {self.what}"
