@@ -120,8 +120,12 @@ def read_radiograph(source: bytes | Path | BinaryIO) -> Radiograph:
 
 def to_png(radiograph: Radiograph) -> bytes:
     """The film as a greyscale PNG of 8 or 16 bits: every pixel kept, no metadata, fast rather than smallest."""
+    return png_of(radiograph.pixels)
+
+
+def png_of(pixels: Pixels) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(radiograph.pixels).save(buffer, format="PNG", compress_level=1)
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
 
 
