@@ -325,7 +325,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--dicom", action="store_true", help="write drawn films as DICOM instead of drawing some"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="with --dicom, synthetic-dicom by default")
     parser.add_argument("--count", type=int, default=6, metavar="N", help="films of each class")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
@@ -334,9 +334,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the distances as JSON")
     options = parser.parse_args(arguments)
     if options.dicom:
-        return _dicom(options.directory or SAMPLES, options.out, options.json)
-    if options.directory is None:
-        parser.error("a folder of training films is needed (DIR)")
+        return _dicom(options.directory or SAMPLES, options.out or Path("synthetic-dicom"), options.json)
+    if options.directory is None or options.out is None:
+        parser.error("DIR with the training films and --out DIR are needed")
     try:
         distances = synthesize(options.directory, options.out, options.count, options.seed, options.model)
     except (DatasetError, ArtifactError) as error:
