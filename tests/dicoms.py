@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ComputedRadiographyImageStorage, JPEG2000Lossless
 
+from ml.dicom import read_dicom
 from ml.dicomwrite import write_film
 from tests.pictures import film_array
 
@@ -31,6 +32,13 @@ def stored(seed: int = 0, size: int = 128, bits: int = 12) -> NDArray[np.uint16]
 def dx(seed: int = 0, **more: Any) -> bytes:
     """A DX film of 12 bits, 128 x 128, of the invented patient SYN-0000."""
     return write_film(more.pop("pixels", stored(seed)), **{"bits": 12, "seed": f"film {seed}", **more})
+
+
+def values_of(content: bytes) -> NDArray[np.uint16]:
+    """The modality values that are kept of a grey film."""
+    values = read_dicom(content).values
+    assert values is not None
+    return values
 
 
 def as_cr(name: str) -> tuple[bytes, Dataset]:
