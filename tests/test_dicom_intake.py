@@ -221,7 +221,9 @@ def marked_film() -> tuple[bytes, int]:
     """A film whose every element of the profile, and a private block, an overlay and a curve, holds a telltale."""
     base = "dicomanonymizer.dicom_anonymization_databases.dicomfields_2026c"
     profile = [pair for pair in importlib.import_module(base).ALL_TAGS if len(pair) == 2]
-    tags = [tag for tag in map(Tag, profile) if tag not in (Tag("PixelData"), Tag("StudyDate"))]
+    # Groups 0000 and 0002 are those of messages and of the file itself.
+    kept = (Tag("PixelData"), Tag("StudyDate"))
+    tags = [tag for tag in map(Tag, profile) if tag.group > 2 and tag not in kept]
     marked: dict[str, Any] = {}
     holder = Dataset()
     for tag in tags:
