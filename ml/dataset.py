@@ -15,7 +15,7 @@ import numpy as np
 
 Label = Literal["NORMAL", "PNEUMONIA"]
 LABELS: tuple[Label, Label] = ("NORMAL", "PNEUMONIA")
-_SUFFIXES = {".png", ".jpg", ".jpeg"}
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".dcm"}
 # The names of the paediatric set of Kermany et al. (Cell 172, 2018) carry the patient.
 _PATIENT_NAMES = (
     re.compile(r"^(person\d+)_(?:bacteria|virus)_\d+$"),
@@ -76,7 +76,7 @@ def read_folder(directory: Path) -> list[LabelledFilm]:
         if path.suffix.lower() in _SUFFIXES
     ]
     if not films:
-        raise DatasetError(f"{directory} holds no PNG or JPEG files.")
+        raise DatasetError(f"{directory} holds no PNG, JPEG or DICOM files.")
     return films
 
 

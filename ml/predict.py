@@ -138,7 +138,8 @@ def pixels_sha256(film: Radiograph) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 if every file was read, 1 if any was an error, 2 where the command or the model is wrong."""
     parser = argparse.ArgumentParser(
-        prog="python -m ml.predict", description="Answer pneumonia or normal for chest X-rays (PNG or JPEG)."
+        prog="python -m ml.predict",
+        description="Answer pneumonia or normal for chest X-rays (PNG, JPEG or DICOM).",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument(
