@@ -22,12 +22,17 @@ def export_litert(model: keras.Model, path: Path, half: bool = False) -> bool:
     It goes by way of a SavedModel: a converter fed from a bare function loses the weights. `half` stores the weights
     in half precision; sums are still done in single precision.
     """
+    return convert(serving_model(model), path, half)
+
+
+def convert(model: keras.Model, path: Path, half: bool = False) -> bool:
+    """`export_litert` for any model, with the outputs that it has."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf  # noqa: TID251 - the converter is part of TensorFlow
 
     with tempfile.TemporaryDirectory() as folder:
-        serving_model(model).export(folder, format="tf_saved_model", verbose=False)
+        model.export(folder, format="tf_saved_model", verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if half:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
