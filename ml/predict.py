@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ml import gate
+from ml import gate, sanity
 from ml.artifact import GATE_FILE, KERAS_FILE, LITERT_FILE, SHIPPED, ArtifactError, check
 from ml.heatmap import SMOOTHING, beyond_normal, heatmap_png, to_unit
 from ml.images import PREPROCESSING_VERSION, ImageError, Radiograph, fit, read_radiograph, standardise
@@ -96,6 +96,7 @@ class Predictor:
             side = self.card.input_size
             prepared = np.stack([standardise(fit(films[i], side)) for i in accepted])[..., None]
             self._fill([answers[i] for i in accepted], self._runtime.run(prepared))
+            self._look_at_maps([(films[i], answers[i]) for i in accepted])
         spent = (time.perf_counter() - begun) * 1000
         for answer in answers:
             answer.milliseconds = spent / len(answers)
@@ -127,6 +128,14 @@ class Predictor:
             answer.label = "PNEUMONIA" if answer.probability >= answer.threshold else "NORMAL"
             answer.heatmap = heatmap
             answer.embedding = embedding
+
+    def _look_at_maps(self, answered: Sequence[tuple[Radiograph, Answer]]) -> None:
+        """Warn where the evidence of a pneumonia lies where none can be; older cards set no limits for that."""
+        limits = self.card.heatmap.get("sanity", {}).get("limits")
+        for film, answer in answered:
+            if limits and answer.label == "PNEUMONIA" and answer.heatmap is not None:
+                found = sanity.warning(sanity.shares(fit(film, sanity.SIDE), answer.heatmap), limits)
+                answer.warnings = [*answer.warnings, *([found] if found else [])]
 
 
 def pixels_sha256(film: Radiograph) -> str:
