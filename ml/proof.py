@@ -114,6 +114,8 @@ def write(
             "learning_rate": fitting.RECIPES[architecture].learning_rate,
             "weight_decay": fitting.RECIPES[architecture].weight_decay,
             "label_smoothing": fitting.LABEL_SMOOTHING,
+            "averaging": fitting.RECIPES[architecture].averaging,
+            "mixing": fitting.RECIPES[architecture].mixing,
             "init": state.task["init"],
         },
         initialisation=state.task.get("imagenet") or {},
