@@ -257,9 +257,9 @@ def _protocol(films: Films, protocol: Protocol) -> dict[str, Any]:
         f"{len(films.train):,}, both classes evenly, changed at random) of {protocol.side} x {protocol.side} pixels, "
         f"with the same optimiser (AdamW, {RECIPE.learning_rate:g}, cosine) and batches of {fitting.BATCH}; the "
         f"epoch of lowest validation loss was kept. Threshold {THRESHOLD:g}, no calibration. Measured on "
-        f"{len(films.targets):,} films of patients from whom none had learned, and on {len(films.stressed)} of them changed in "
-        f"{len(evidence.STRESSES) - 1} ways. One seed, a small budget: networks that learn slowly from random weights "
-        "are at a disadvantage here, and an order of small differences means nothing.",
+        f"{len(films.targets):,} films of patients from whom none had learned, and on {len(films.stressed)} of them "
+        f"changed in {len(evidence.STRESSES) - 1} ways. One seed, a small budget: networks that learn slowly from "
+        "random weights are at a disadvantage here, and an order of small differences means nothing.",
     }
 
 

@@ -19,7 +19,20 @@ Films = NDArray[np.float32]
 Drawing = NDArray[np.float64]
 SIDE = 128
 _Y, _X = np.mgrid[0:SIDE, 0:SIDE] / (SIDE - 1.0)
-_WORDS = "findings heart lungs normal no effusion patient report date table of the left right 12 34 2026 mg".split()
+_WORDS = (
+    "findings",
+    "heart",
+    "lungs",
+    "normal",
+    "no",
+    "effusion",
+    "report",
+    "date",
+    "left",
+    "12",
+    "2026",
+    "mg",
+)
 
 
 def draw(kind: str, films: Films, generator: np.random.Generator) -> Films:
@@ -53,10 +66,8 @@ def _shapes(generator: np.random.Generator) -> Drawing:
     picture: Drawing = np.full((SIDE, SIDE), generator.random())
     for _ in range(int(generator.integers(1, 9))):
         cy, cx, ry, rx = *generator.uniform(0, 1, 2), *generator.uniform(0.03, 0.4, 2)
-        if generator.random() < 0.5:
-            inside = (abs(_Y - cy) < ry) & (abs(_X - cx) < rx)
-        else:
-            inside = _ellipse(cy, cx, ry, rx) < 1
+        box = (abs(_Y - cy) < ry) & (abs(_X - cx) < rx)
+        inside = box if generator.random() < 0.5 else _ellipse(cy, cx, ry, rx) < 1
         picture[inside] = generator.random()
     return picture
 
@@ -153,7 +164,7 @@ def _trunk_slice(generator: np.random.Generator) -> Drawing:
     picture[spine < 1] = generator.uniform(0.85, 1.0)
     if generator.random() < 0.5:
         table = abs(_ellipse(cy - 0.5, cx, ry + 0.53, 0.7) - 1) < 0.02
-        picture[table & (_Y > cy)] = generator.uniform(0.3, 0.8)
+        picture[table & (cy < _Y)] = generator.uniform(0.3, 0.8)
     return _finished(picture, generator, turns=generator.random() < 0.15)
 
 
@@ -176,27 +187,27 @@ def _head_slice(generator: np.random.Generator) -> Drawing:
 
 
 def _lateral(generator: np.random.Generator) -> Drawing:
-    """A chest from the side: a curved column of vertebrae behind, heart in front, lung between, one sloping diaphragm."""
+    """A chest from the side: a curved column of vertebrae, the heart before it, lung between, a sloping diaphragm."""
     picture = np.full((SIDE, SIDE), generator.uniform(0.0, 0.25))
     back = generator.uniform(0.68, 0.82) + generator.uniform(-0.12, 0.12) * (_Y - 0.4) ** 2 * 4
     front = generator.uniform(0.08, 0.25) + generator.uniform(0.0, 0.25) * np.abs(
         _Y - generator.uniform(0.5, 0.8)
     )
-    trunk = (_X > front) & (_X < back + generator.uniform(0.1, 0.2))
+    trunk = (front < _X) & (back + generator.uniform(0.1, 0.2) > _X)
     soft = generator.uniform(0.45, 0.7)
     picture[trunk] = soft
-    lung = trunk & (_X > front + 0.06) & (_X < back) & (_Y > generator.uniform(0.1, 0.22))
+    lung = trunk & (front + 0.06 < _X) & (back > _X) & (generator.uniform(0.1, 0.22) < _Y)
     picture[lung] = generator.uniform(0.1, 0.4)
     heart = _ellipse(generator.uniform(0.5, 0.68), 0.36, *generator.uniform(0.14, 0.26, 2))
     picture[(heart < 1) & trunk] += generator.uniform(0.15, 0.4)
     slope = generator.uniform(0.05, 0.5)
-    picture[trunk & (_Y > generator.uniform(0.66, 0.85) + slope * (_X - 0.5))] = soft + generator.uniform(
+    picture[trunk & (generator.uniform(0.66, 0.85) + slope * (_X - 0.5) < _Y)] = soft + generator.uniform(
         0.1, 0.3
     )
     pitch = generator.uniform(0.06, 0.1)
     column = np.abs(_X - back) < generator.uniform(0.05, 0.09)
     picture[column] += np.where((_Y % pitch < pitch * 0.75), 0.25, 0.08)[column]
-    shoulder = (_Y < generator.uniform(0.08, 0.25)) & (_X > 0.3)
+    shoulder = (generator.uniform(0.08, 0.25) > _Y) & (_X > 0.3)
     picture[shoulder] += generator.uniform(0.05, 0.3)
     for _ in range(int(generator.integers(4, 10))):
         offset, tilt = generator.uniform(0.05, 0.8), generator.uniform(-0.7, -0.2)

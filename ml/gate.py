@@ -87,9 +87,12 @@ def load_parameters(path: Path) -> GateParameters:
         )
 
 
-def refusals(radiograph: Radiograph, parameters: GateParameters) -> list[str]:
-    """Why this picture is not answered, one sentence each; empty if it looks like one frontal chest film."""
-    small = fit(radiograph, FINE_SIDE)
+def refusals(radiograph: Radiograph, parameters: GateParameters, small: Array | None = None) -> list[str]:
+    """Why this picture is not answered, one sentence each; empty if it looks like one frontal chest film.
+
+    `small` is the film, `fit` to `FINE_SIDE`, where that is known already.
+    """
+    small = fit(radiograph, FINE_SIDE) if small is None else small
     reasons = statistics_refusals(radiograph, small)
     if reasons:
         return reasons

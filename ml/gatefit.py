@@ -122,6 +122,11 @@ def cut(stranger: Stranger, generator: np.random.Generator) -> Films:
     return resize(np.ascontiguousarray(part), drawings.SIDE)
 
 
+def square(picture: Films) -> Films:
+    """A whole picture, (128, 128) in 0..1."""
+    return resize(picture, drawings.SIDE)
+
+
 def _others(
     films: Films, strangers: Sequence[Stranger], wanted: int, generator: np.random.Generator
 ) -> tuple[list[Films], NDArray[np.int64]]:

@@ -124,7 +124,8 @@ def follow(reader: Reader, normal: Sequence[Radiograph]) -> dict[str, Any]:
         "median_rise": round(float(np.median(rises)), 3),
         "sentence": f"One soft opacity was pasted at {len(LESIONS)} places into {count // len(LESIONS)} normal "
         f"validation films: the probability rose in {raised} of {count} cases (the logit by "
-        f"{float(np.median(rises)):.1f}, median), and in {near} the peak of the map lay within a fifth of the film of it.",
+        f"{float(np.median(rises)):.1f}, median), and in {near} the peak of the map lay within a fifth of the film "
+        "of it.",
     }
 
 
