@@ -242,9 +242,9 @@ def _operating_lines(card: Card) -> list[str]:
         return []
     return [
         *(
-            f"- To find {row['sensitivity']:.0%} of the pneumonias of the {row['films']}, the threshold would have to "
-            f"be {row['threshold']:.3f}; the specificity would be {row['specificity']:.3f} on the films as they are and "
-            f"{row['worst_specificity']:.3f} at worst."
+            f"- To find {row['sensitivity']:.0%} of the pneumonias of the {row['films']}, the threshold would have "
+            f"to be {row['threshold']:.3f}; the specificity would be {row['specificity']:.3f} on the films as they are "
+            f"and {row['worst_specificity']:.3f} at worst."
             for row in card.operating_points
         ),
         "",
@@ -280,11 +280,12 @@ def _failure_lines(card: Card) -> list[str]:
         f"{found['wrong']} of {found['tried']} were answered otherwise than they were drawn, or refused. Films of "
         "patients are not shown.",
         "",
+        *(["![Synthetic films, from left to right as listed](failures.jpg)", ""] if found["shown"] else []),
         *(
-            f"![{row['film']}, {row['change']}]({row['picture']}) `{row['film']}`, {row['change']}: drawn as "
-            f"{row['drawn_as']}, {_said(row)}.\n"
+            f"- `{row['film']}`, {row['change']}: drawn as {row['drawn_as']}, {_said(row)}."
             for row in found["shown"]
         ),
+        "",
     ]
 
 

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ml import evidence, gate, metrics
 from ml.gate import GateParameters
-from ml.images import fit, read_radiograph, standardise, thumbnail
+from ml.images import fit, read_radiograph, standardise
 from ml.runtime import Runtime
 from ml.stress import STRESSES
 
 SAMPLES = Path(__file__).resolve().parent / "samples"
+PICTURE = "failures.jpg"
 MOST = 4
 PICTURE_SIDE = 240
 
@@ -28,7 +30,8 @@ def find(
     folder: Path,
     samples: Path = SAMPLES,
 ) -> dict[str, Any]:
-    """The entry `failures` of a card. Its pictures, the surest wrong answers, are left in `folder` as JPEG.
+    """The entry `failures` of a card. The surest wrong answers, one a film, are left in `folder` as one picture, in the
+    order of the entry's `shown` from left to right.
 
     Every synthetic film is answered as it is and under every change of the stress table. A film that the gate refuses
     is a failure too: it is a frontal chest film.
@@ -50,19 +53,13 @@ def find(
                     (abs(float(probability) - threshold), name, stress, truth, said, probability, picture)
                 )
     shown: list[dict[str, Any]] = []
+    pictures = []
     for _, name, stress, truth, said, probability, picture in sorted(wrong, key=lambda row: -row[0]):
-        if len(shown) == MOST or any(row["film"] == name for row in shown):
-            continue
-        file = f"failure-{len(shown) + 1}.jpg"
-        (folder / file).write_bytes(thumbnail(picture, PICTURE_SIDE))
-        shown.append(
-            {
-                "film": name,
-                "change": stress,
-                "drawn_as": truth,
-                "said": said,
-                "probability": None if said == "refused" else round(float(probability), 3),
-                "picture": file,
-            }
-        )
+        if len(shown) < MOST and all(row["film"] != name for row in shown):
+            row = {"film": name, "change": stress, "drawn_as": truth, "said": said}
+            shown.append({**row, "probability": None if said == "refused" else round(float(probability), 3)})
+            pictures.append(fit(picture, PICTURE_SIDE))
+    if pictures:
+        strip = (np.concatenate(pictures, axis=1) * 255).round().astype(np.uint8)
+        Image.fromarray(strip).save(folder / PICTURE, quality=85)
     return {"films": len(truths), "tried": tried, "wrong": len(wrong), "shown": shown}

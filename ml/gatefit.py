@@ -28,6 +28,8 @@ EDGE_COMPONENTS = 96
 HIDDEN = 48
 HEADS = 4
 """Heads whose log odds are averaged: where films are strange to them, single heads err each in its own way."""
+MOST_FILMS = 2000
+"""More teach it nothing that matters here and take their time."""
 VARIANTS = 2
 """How many changed copies of each film teach the head."""
 PASSES = 15
@@ -42,6 +44,7 @@ STRANGERS = 0.3
 def fit_gate(films: Films, seed: int, strangers: Sequence[Stranger] = ()) -> GateParameters:
     """Fit on training films (n, side, side) in 0..1. The limits are open until `with_limits` sets them."""
     generator = np.random.default_rng([seed, 101])
+    films = films[np.sort(generator.permutation(len(films))[:MOST_FILMS])]
     upright = [_fine(film) for film in films] + [
         _fine(_framed(augment(film, generator), generator)) for film in films for _ in range(VARIANTS)
     ]

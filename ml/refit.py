@@ -1,4 +1,4 @@
-"""Gate, map limits and evidence of a model version made anew; its weights stay. `python -m ml.refit MODEL DIR --out DIR`
+"""Gate, map limits and evidence of a trained model version made anew: `python -m ml.refit MODEL DIR --out DIR`.
 
 For when the gate or what a card tells has become better since the version was trained. The films must be those that
 it was trained with: their hash and that of their split are compared with the card's.
@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from ml import artifact, dataset, evidence, failures, fitting
+from ml import artifact, dataset, evidence, failures, fitting, plots
 from ml.artifact import ArtifactError, Card
 from ml.dataset import DatasetError
 from ml.images import ImageError
 from ml.material import Proof, Second, SecondPopulation, TrainingError, prepare
-from ml.proof import prove_gate, prove_maps
+from ml.proof import CURVES, prove_gate, prove_maps
 from ml.runtime import Keras, LiteRT, Runtime
 
 
@@ -49,8 +49,9 @@ def refit(
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     for name in card.files:
-        if name not in (artifact.MODEL_CARD, artifact.GATE_FILE) and not name.startswith("failure-"):
+        if name not in (artifact.MODEL_CARD, artifact.GATE_FILE, failures.PICTURE, CURVES):
             shutil.copy2(model / name, unfinished / name)
+    plots.curves(card.history, card.best_epoch, unfinished / CURVES)
     runtime = runtime_of(card, unfinished)
     parameters, card.gate = prove_gate(prepared, second, seed)
     np.savez_compressed(unfinished / artifact.GATE_FILE, **asdict(parameters))

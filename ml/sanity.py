@@ -86,7 +86,7 @@ def letters(film: Film) -> Mask:
     around each: ribs and the edge of the trunk are long in one."""
     low, high = np.percentile(film, [1, 99.5])
     kept = np.maximum(_opened(film, 0), _opened(film, 1))
-    spots = (film - kept > 0.3 * (high - low)) & _OUTER_PART
+    spots = (film - kept > 0.25 * (high - low)) & _OUTER_PART
     return np.asarray(ndimage.binary_dilation(spots)) if spots.any() else spots
 
 
