@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from diagnosis.views import dicom, films, home, models, patients, reviews
+from diagnosis.views import comparison, dicom, films, home, models, patients, reviews
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -21,7 +21,9 @@ urlpatterns = [
     path("predictions/<int:pk>/review/", reviews.review, name="review"),
     path("review/", reviews.queue, name="review_queue"),
     path("models/", models.version_list, name="models"),
+    path("models/compare/", comparison.compare, name="model_compare"),
     path("models/production/", models.production, name="model_production"),
     path("models/<int:pk>/", models.version, name="model"),
+    path("models/<int:pk>/failures.jpg", comparison.failures, name="model_failures"),
     path("models/<int:pk>/promote/", models.promote, name="model_promote"),
 ]

@@ -316,8 +316,11 @@ def train_epochs(
     seed: int,
     checkpoints: Checkpoints,
     progress: Callable[[Progress], None] | None = None,
+    patience: int | None = None,
 ) -> State:
     """Train until `epochs` are done, going on where `checkpoints` left off; the best weights are in `model` after.
+
+    With `patience`, it ends when so many epochs in a row were no better than the best before them.
 
     `train` are films as `load_films` gives them, `validation` prepared ones (n, side, side, 1), each with targets.
     Best is the epoch of the lowest validation loss, in which both classes weigh the same, and a second population
@@ -337,7 +340,7 @@ def train_epochs(
         model.load_weights(checkpoints.weights(state.epoch))
         if average:
             average.load(checkpoints.average(state.epoch))
-    while state.epoch < epochs:
+    while state.epoch < epochs and (patience is None or state.epoch - state.best_epoch < patience):
         begun = time.monotonic()
         _reseed(model, seed, state.epoch)
         reporter = _Reporter(state, epochs, steps, progress)

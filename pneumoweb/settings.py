@@ -205,6 +205,7 @@ INFERENCE_BATCH: int = env.int("INFERENCE_BATCH", 16)
 INFERENCE_THREADS: int = env.int("INFERENCE_THREADS", 1)
 LEASE_SECONDS: float = env.float("LEASE_SECONDS", 60)
 MAX_ATTEMPTS = 3
+COMPARISON_DIR: Path = env.path("COMPARISON_DIR", BASE_DIR / "ml" / "models" / "comparison")
 MODEL_CACHE_DIR = DATA_DIR / "model-cache"
 
 # ---------------------------------------------------------------- people

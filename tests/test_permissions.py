@@ -54,6 +54,8 @@ ADDRESSES = [
     Address("models", None, STAFF),
     Address("model", "model", STAFF),
     Address("model_production", None, STAFF, 302),
+    Address("model_compare", None, STAFF),
+    Address("model_failures", "model", STAFF, 404),
     Address("model_promote", "model", STAFF, 302, "post"),
 ]
 

@@ -19,7 +19,7 @@ from ml.fitting import Progress, ResumeError
 from ml.images import read_radiograph, resize, standardise
 from ml.predict import Predictor
 from ml.train import About, Proof, Second, TrainingError, train
-from tests.ml_films import FILES, chest, data_set, unit
+from tests.ml_films import FILES, PICTURES, chest, data_set, unit
 
 EPOCHS = 3
 
@@ -57,7 +57,8 @@ def card(trained: Path) -> Card:
 
 
 def test_the_folder_is_whole_and_nothing_else_is_left(trained: Path, card: Card) -> None:
-    assert {path.name for path in trained.iterdir()} == set(FILES)
+    assert {path.name for path in trained.iterdir()} - PICTURES == set(FILES)
+    assert (trained / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in trained.parent.iterdir()] == ["drawings-1"]
     assert card.name == "drawings-1"
 
