@@ -18,11 +18,27 @@ class Role(models.TextChoices):
 class Clinic(models.Model):
     """A patient belongs to one clinic; what belongs to another clinic does not exist for a user."""
 
+    class StudyDates(models.TextChoices):
+        KEEP = "keep", "Keep the day"
+        MONTH = "month", "Keep the month only"
+
     name = models.CharField(max_length=120, unique=True)
+    study_dates = models.CharField(
+        "dates in DICOM files",
+        max_length=5,
+        choices=StudyDates,
+        default=StudyDates.KEEP,
+        help_text="What is kept of the study date that a DICOM file carries. A date that a user enters is kept.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(study_dates__in=["keep", "month"]), name="clinic_study_dates_is_known_code"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
