@@ -123,7 +123,9 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(buffered)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
-            raise BadArchive("The zip is damaged: its list of files cannot be read. Make it again and send that.") from error
+            raise BadArchive(
+                "The zip is damaged: its list of files cannot be read. Make it again and send that."
+            ) from error
         infos = [(place, info) for place, info in enumerate(self._zip.infolist()) if not info.is_dir()]
         kept = [(place, info) for place, info in infos if not is_left_aside(info.filename)]
         top = _common_folder([info.filename for _, info in kept])
@@ -138,7 +140,8 @@ class Archive:
                 self.members.append(Member(place, name, info.file_size))
         if len(self.members) > max_films:
             raise BadArchive(
-                f"The zip holds {len(self.members):,} files; a batch takes at most {max_films}. Part it into several zips."
+                f"The zip holds {len(self.members):,} files; a batch takes at most {max_films}. "
+                "Part it into several zips."
             )
 
     def read(self, place: int, limit: int | None = None) -> bytes:
@@ -148,15 +151,17 @@ class Archive:
         if info.flag_bits & 0x1:
             raise BadMember("This file is locked by a password. Make the zip without one and send that.")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise BadMember("This file is packed in a way that is not read here. Make an ordinary zip and send that.")
+            raise BadMember(
+                "This file is packed in a way that is not read here. Make an ordinary zip and send that."
+            )
         if info.file_size > limit:
             raise BadMember(
                 f"Unpacked, this file would have {_size(info.file_size)}; films have up to {_size(limit)}."
             )
         if info.file_size > RATIO_FROM and info.file_size > MAX_RATIO * info.compress_size:
             raise BadMember(
-                f"This file swells to {info.file_size // max(info.compress_size, 1):,} times its size when it is unpacked, "
-                "as no film does. It was not unpacked."
+                f"This file swells to {info.file_size // max(info.compress_size, 1):,} times its size when it is "
+                "unpacked, as no film does. It was not unpacked."
             )
         try:
             content = self._stream(info, limit)
@@ -195,7 +200,10 @@ def _check_directory(file: BinaryIO) -> None:
         if head == b"PK\x03\x04":
             raise BadArchive("The zip is cut off: its end is missing. Copy it completely and send it again.")
         raise BadArchive("This is no zip. Send a zip, or the films themselves.")
-    entries, directory = struct.unpack("<H", tail[at + 10 : at + 12])[0], struct.unpack("<I", tail[at + 12 : at + 16])[0]
+    entries, directory = (
+        struct.unpack("<H", tail[at + 10 : at + 12])[0],
+        struct.unpack("<I", tail[at + 12 : at + 16])[0],
+    )
     locator = tail[at - 20 : at] if at >= 20 else b""
     if locator.startswith(_LOCATOR_64):
         file.seek(struct.unpack("<Q", locator[8:16])[0])
@@ -204,7 +212,9 @@ def _check_directory(file: BinaryIO) -> None:
             entries, directory = struct.unpack("<QQ", record[32:48])
     file.seek(0)
     if entries > MAX_ENTRIES or directory > MAX_DIRECTORY:
-        counted = f"{entries:,} files" if entries > MAX_ENTRIES else "a list of files longer than any folder's"
+        counted = (
+            f"{entries:,} files" if entries > MAX_ENTRIES else "a list of files longer than any folder's"
+        )
         raise BadArchive(f"The zip holds {counted}. Send the films in several smaller zips.")
 
 

@@ -3,8 +3,8 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime
-from typing import Any
 
 from django.utils import timezone
 
@@ -53,7 +53,7 @@ def read(content: bytes, clinic: Clinic) -> Rows:
     sex, study date, view. A patient whom the clinic does not know yet needs a name.
     """
     faults: list[str] = []
-    rows: Rows = {}
+    found: dict[str, Offered] = {}
     people: dict[str, tuple[int, Offered]] = {}
     lines: dict[str, int] = {}
     for line, cells in _lines(content):
@@ -61,15 +61,24 @@ def read(content: bytes, clinic: Clinic) -> Rows:
         faults += [f"Line {line}: {fault}" for fault in wrong]
         if wrong:
             continue
-        if file in rows:
+        if file in found:
             faults.append(f"Line {line}: the file {cells['file']} stands in line {lines[file]} already.")
             continue
-        first, person = people.setdefault(identity.mrn.casefold(), (line, identity))
-        if _person(person) != _person(identity):
-            faults.append(
-                f"Line {line}: the patient {identity.mrn} has another name, birth date or sex in line {first}."
+        number = identity.mrn.casefold()
+        first, person = people.get(number, (line, identity))
+        contrary = [
+            word
+            for word, a, b in zip(
+                ("name", "birth date", "sex"), _person(person), _person(identity), strict=True
             )
-        rows[file], lines[file] = as_json(identity) or {}, line
+            if a and b and a != b
+        ]
+        if contrary:
+            faults.append(
+                f"Line {line}: the {contrary[0]} of patient {identity.mrn} is another one than in line {first}."
+            )
+        people[number] = first, _joined(person, identity)
+        found[file], lines[file] = identity, line
     known = _known(clinic, set(people))
     faults += [
         f"Line {line}: the patient {person.mrn} is not registered, so the name is needed."
@@ -78,9 +87,12 @@ def read(content: bytes, clinic: Clinic) -> Rows:
     ]
     if faults:
         raise BadManifest(faults)
-    if not rows:
+    if not found:
         raise BadManifest(["The manifest names no file: below its header there is nothing."])
-    return rows
+    return {
+        file: as_json(_joined(identity, people[identity.mrn.casefold()][1])) or {}
+        for file, identity in found.items()
+    }
 
 
 def row_of(rows: Mapping[str, dict[str, str]], name: str) -> Offered | None:
@@ -95,11 +107,15 @@ def from_numbers(numbers: Mapping[str, str]) -> Rows:
 
 def _lines(content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
     if len(content) > MAX_BYTES:
-        raise BadManifest([f"The manifest is larger than {MAX_BYTES // 1024**2} MB. Send fewer films at a time."])
+        raise BadManifest(
+            [f"The manifest is larger than {MAX_BYTES // 1024**2} MB. Send fewer films at a time."]
+        )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadManifest(["The manifest is not UTF-8 text. Save it as “CSV UTF-8” and send that."]) from error
+        raise BadManifest(
+            ["The manifest is not UTF-8 text. Save it as “CSV UTF-8” and send that."]
+        ) from error
     if "\0" in text:
         raise BadManifest(["The manifest is not a text file. Save it as “CSV UTF-8” and send that."])
     head = text.partition("\n")[0]
@@ -108,7 +124,9 @@ def _lines(content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
         columns = _columns(next(reader, []))
         for count, cells in enumerate(reader):
             if count >= MAX_LINES:
-                raise BadManifest([f"The manifest has more than {MAX_LINES:,} lines. Send fewer films at a time."])
+                raise BadManifest(
+                    [f"The manifest has more than {MAX_LINES:,} lines. Send fewer films at a time."]
+                )
             if any(cell.strip() for cell in cells):
                 # The reader's own count: a quoted cell may hold line breaks.
                 yield reader.line_num, dict(zip(columns, (" ".join(c.split()) for c in cells), strict=False))
@@ -135,7 +153,11 @@ def _columns(header: list[str]) -> list[str]:
 
 
 def _row(cells: dict[str, str]) -> tuple[str, Offered, list[str]]:
-    faults = [f"the {words} is empty." for words, c in (("file", "file"), ("patient number", "number")) if not cells.get(c)]
+    faults = [
+        f"the {words} is empty."
+        for words, c in (("file", "file"), ("patient number", "number"))
+        if not cells.get(c)
+    ]
     sex, view = SEXES.get(cells.get("sex", "").casefold()), VIEWS.get(cells.get("view", "").casefold())
     if sex is None:
         faults.append(f"the sex “{cells['sex']}” is none of F, M, O and U.")
@@ -152,8 +174,15 @@ def _row(cells: dict[str, str]) -> tuple[str, Offered, list[str]]:
         for words, column, limit in (("patient number", "number", 64), ("name", "name", 200))
         if len(cells.get(column, "")) > limit
     ]
-    number, name = cells.get("number", ""), cells.get("name", "")
-    return _key(cells.get("file", "")), Offered(number, name, days["birth_date"], sex or "", days["study_date"], view or ""), faults
+    person = Offered(
+        mrn=cells.get("number", ""),
+        name=cells.get("name", ""),
+        birth_date=days["birth_date"],
+        sex=sex or "",
+        study_date=days["study_date"],
+        view=view or "",
+    )
+    return _key(cells.get("file", "")), person, faults
 
 
 def _day(text: str, words: str) -> tuple[date | None, str]:
@@ -172,8 +201,14 @@ def _key(name: str) -> str:
     return label(name).casefold()
 
 
-def _person(identity: Offered) -> Any:
+def _person(identity: Offered) -> tuple[str, date | None, str]:
     return (identity.name, identity.birth_date, identity.sex)
+
+
+def _joined(one: Offered, other: Offered) -> Offered:
+    """A person of several lines: what one leaves out another may say."""
+    name, birth_date, sex = (a or b for a, b in zip(_person(one), _person(other), strict=True))
+    return replace(one, name=name, birth_date=birth_date, sex=sex)  # type: ignore[arg-type]
 
 
 def _known(clinic: Clinic, numbers: set[str]) -> set[str]:

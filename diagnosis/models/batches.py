@@ -153,9 +153,7 @@ class Arrival(models.Model):
                 ),
                 name="identity_and_picture_wait_only_for_a_decision",
             ),
-            models.CheckConstraint(
-                condition=~Q(state="refused") | ~Q(reason=""), name="a_refusal_says_why"
-            ),
+            models.CheckConstraint(condition=~Q(state="refused") | ~Q(reason=""), name="a_refusal_says_why"),
         ]
         indexes = [models.Index(fields=["batch", "state"], name="arrival_by_state")]
 
