@@ -66,16 +66,10 @@ def read(content: bytes, clinic: Clinic) -> Rows:
             continue
         number = identity.mrn.casefold()
         first, person = people.get(number, (line, identity))
-        contrary = [
-            word
-            for word, a, b in zip(
-                ("name", "birth date", "sex"), _person(person), _person(identity), strict=True
-            )
-            if a and b and a != b
-        ]
+        contrary = _contrary(person, identity)
         if contrary:
             faults.append(
-                f"Line {line}: the {contrary[0]} of patient {identity.mrn} is another one than in line {first}."
+                f"Line {line}: the {contrary} of patient {identity.mrn} is another one than in line {first}."
             )
         people[number] = first, _joined(person, identity)
         found[file], lines[file] = identity, line
@@ -203,6 +197,11 @@ def _key(name: str) -> str:
 
 def _person(identity: Offered) -> tuple[str, date | None, str]:
     return (identity.name, identity.birth_date, identity.sex)
+
+
+def _contrary(one: Offered, other: Offered) -> str:
+    pairs = zip(("name", "birth date", "sex"), _person(one), _person(other), strict=True)
+    return next((word for word, a, b in pairs if a and b and a != b), "")
 
 
 def _joined(one: Offered, other: Offered) -> Offered:

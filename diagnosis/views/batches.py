@@ -133,7 +133,7 @@ def receive_part(request: UserRequest, pk: int) -> HttpResponse:
     """Take in the next part of the batch's zip."""
     shown = get_batch_for(request.user, pk)
     part, offset = request.FILES.get("part"), request.POST.get("offset", "")
-    if part is None or not offset.isdecimal() or not 0 < part.size <= PART_BYTES:
+    if part is None or not offset.isdecimal() or not 0 < (part.size or 0) <= PART_BYTES:
         return JsonResponse({"fault": "No part of a zip was sent."}, status=400)
     try:
         return JsonResponse({"received": sending.add_part(shown, int(offset), part)})
@@ -176,9 +176,11 @@ def waiting_picture(request: UserRequest, pk: int) -> HttpResponseBase:
 
 
 def _create(request: UserRequest, form: BatchForm) -> Batch:
-    data = form.cleaned_data
+    data, clinic = form.cleaned_data, form.clinic
+    if clinic is None:
+        raise ValidationError("A batch belongs to a clinic.")
     return Batch.objects.create(
-        clinic=form.clinic,
+        clinic=clinic,
         by=request.user,
         name=data["name"],
         patient=form.patient,
