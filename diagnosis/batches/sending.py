@@ -25,8 +25,8 @@ def begin(batch: Batch, name: str, size: int, modified: str) -> int:
     """Announce a batch's zip; return how many bytes of it are here already. Raises WrongPart."""
     key = hashlib.sha256(f"{label(name)}\0{size}\0{modified}".encode()).hexdigest()
     if size > settings.MAX_ZIP_BYTES:
-        limit = settings.MAX_ZIP_BYTES // 1024**2
-        raise WrongPart(f"The zip is larger than {limit:,} MB. Send the films in several smaller zips.", 0)
+        limit = settings.MAX_ZIP_BYTES / 1024**3
+        raise WrongPart(f"The zip is larger than {limit:.1f} GB. Send the films in several smaller zips.", 0)
     Batch.objects.filter(pk=batch.pk, zip_state=Batch.Zip.NONE).update(
         zip_state=Batch.Zip.RECEIVING, zip_key=key, zip_name=label(name)[-200:], zip_bytes=size
     )

@@ -277,6 +277,7 @@ def _limits() -> dict[str, Any]:
     return {
         "films": settings.MAX_FILMS_PER_UPLOAD,
         "film_mb": settings.MAX_FILM_BYTES // 1024**2,
+        "zip_bytes": settings.MAX_ZIP_BYTES,
         "zip_mb": settings.MAX_ZIP_BYTES // 1024**2,
         "part": PART_BYTES,
         "days": settings.BATCH_DAYS,

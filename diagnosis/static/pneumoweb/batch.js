@@ -58,7 +58,7 @@
     const limits = settings();
     const faults = [];
     if (zips.length && entries.length > 1) faults.push("A zip is sent by itself: choose one zip, or films without a zip.");
-    else if (zips.length && size > limits.limitZipMb * 1024 ** 2) faults.push(`The zip is larger than ${limits.limitZipMb} MB. Send the films in several smaller zips.`);
+    else if (zips.length && size > limits.limitZipMb * 1024 ** 2) faults.push(`The zip is larger than ${(limits.limitZipMb / 1024).toFixed(1)} GB. Send the films in several smaller zips.`);
     say(faults);
     if (faults.length) chosen = [];
     document.getElementById("batch-choice").textContent = !entries.length ? "Drop a folder, films or a zip here"

@@ -54,6 +54,7 @@ window.carrier = (() => {
 
   const recall = async () => {
     let records;
+    const stored = [...jobs.values()].filter((one) => one.stored);
     try {
       const ids = await inStore("readonly", (store) => store.getAllKeys());
       const mine = ids.filter((id) => id.startsWith(`${user}/`));
@@ -65,7 +66,7 @@ window.carrier = (() => {
     }
     for (const job of records) if (job && !jobs.has(job.id)) jobs.set(job.id, Object.assign(job, { stored: true }));
     // What another tab has sent meanwhile.
-    for (const [id, job] of jobs) if (job.stored && !records.some((record) => record?.id === id)) jobs.delete(id);
+    for (const { id } of stored) if (!records.some((record) => record?.id === id)) jobs.delete(id);
   };
 
   // ---- what is said about it
