@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from diagnosis.views import batches, films, home, models, patients, reviews
+from diagnosis.views import batches, dicom, films, home, models, patients, reviews
 
 urlpatterns = [
     path("", home.home, name="home"),
     path("patients/", patients.patient_list, name="patients"),
     path("patients/new/", patients.register, name="patient_new"),
+    path("patients/from-dicom/", dicom.patient_from_dicom, name="patient_from_dicom"),
     path("patients/<int:pk>/", patients.history, name="patient"),
     path("patients/<int:pk>/edit/", patients.edit, name="patient_edit"),
     path("patients/<int:pk>/upload/", films.upload, name="upload"),

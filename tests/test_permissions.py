@@ -45,6 +45,8 @@ ADDRESSES = [
     Address("patient_new", None, INSIDE),
     Address("patient_new", None, INSIDE, 422, "post"),
     Address("patient", "patient", INSIDE),
+    Address("patient_from_dicom", None, INSIDE),
+    Address("patient_from_dicom", None, INSIDE, 422, "post"),
     Address("patient_edit", "patient", INSIDE),
     Address("patient_edit", "patient", INSIDE, 422, "post"),
     Address("upload", "patient", INSIDE),

@@ -85,7 +85,7 @@ def log(received: intake.Received, sender: Sender) -> None:
     """Write into the access log who filed the film, and what the sender answered for."""
     what = f"film {received.film.pk}"
     if received.differences:
-        what = f"{what}, despite another {', '.join(received.differences)}"
+        what = f"{what}, answered for: {', '.join(received.differences)}"
     audit.append(sender.user, AccessLog.Action.UPLOADED, received.film.patient, what[:80], sender.address)
 
 

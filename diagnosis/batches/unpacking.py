@@ -163,7 +163,8 @@ def _members(batch: Batch) -> list[Arrival]:
 
 
 def _lease() -> datetime:
-    return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+    # One film at a time is in work, and that one may take its decoder's whole time.
+    return timezone.now() + timedelta(seconds=max(settings.LEASE_SECONDS, settings.DECODER_SECONDS + 30))
 
 
 def _extend(batch: Batch) -> bool:

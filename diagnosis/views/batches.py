@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from diagnosis import intake
+from diagnosis import decoding, intake
 from diagnosis.batches import arriving, assigning, queries, sending
 from diagnosis.batches.arriving import Announced, TooMany
 from diagnosis.batches.filing import Sender
@@ -57,6 +57,7 @@ def begin(request: UserRequest) -> HttpResponse:
         form = BatchForm(
             user=request.user, initial={**BatchForm(user=request.user).initial, "number": number}
         )
+        decoding.warm_up()
         return _begin_page(request, form)
     form = BatchForm(request.POST, request.FILES, user=request.user)
     scripted = "listing" in request.POST

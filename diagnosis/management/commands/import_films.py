@@ -29,9 +29,10 @@ FOLDERS = uuid.UUID("0f2c9a55-8f0e-4bb6-8f7b-8a8a4b7f3e21")
 
 class Command(BaseCommand):
     help = (
-        "Take in all films below DIR as one batch of a clinic. Whose films they are is said by a manifest (--manifest, or "
-        "manifest.csv in DIR), by their names (--patient-pattern), by one patient number, or by the tags of DICOM files; "
-        "what stays unclear waits on the batch's page. Start it again after it was stopped: it goes on with what is missing. "
+        "Take in all films below DIR as one batch of a clinic. Whose films they are is said by a manifest "
+        "(--manifest, or manifest.csv in DIR), by their names (--patient-pattern), by one patient number, or by the "
+        "tags of DICOM files; what stays unclear waits on the batch's page. Start it again after it was stopped: it "
+        "goes on with what is missing. "
         "Exit status 0: all films are taken in; 1: some were refused or wait to be assigned; 2: nothing was begun."
     )
 
@@ -41,7 +42,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--as",
             dest="email",
-            help="e-mail address of the user who takes them in; without it the clinic's first clinician",
+            help="e-mail address of the user; the clinic's first clinician without it",
         )
         parser.add_argument("--manifest", type=Path, metavar="CSV", help="whose film each file is")
         parser.add_argument("--patient-number", metavar="N", help="all films are of this registered patient")
