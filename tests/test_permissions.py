@@ -59,7 +59,7 @@ ADDRESSES = [
     Address("batch_undecided", "batch", INSIDE),
     Address("batch_announce", "batch", INSIDE, 422, "post"),
     Address("batch_receive", "batch", INSIDE, 404, "post"),
-    Address("batch_part", "batch", INSIDE, 400, "post"),
+    Address("batch_part", "batch", INSIDE, 200, "post"),
     Address("batch_assign", "batch", INSIDE, 302, "post"),
     Address("batch_give_up", "batch", INSIDE, 302, "post"),
     Address("arrival_preview", "arrival", INSIDE),

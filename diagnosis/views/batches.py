@@ -131,11 +131,13 @@ def receive(request: UserRequest, pk: int) -> HttpResponse:
 @require_POST
 @clinician_required
 def receive_part(request: UserRequest, pk: int) -> HttpResponse:
-    """Take in the next part of the batch's zip."""
+    """Take in the next part of the batch's zip; without a part, say how much of it is here."""
     shown = get_batch_for(request.user, pk)
     part, offset = request.FILES.get("part"), request.POST.get("offset", "")
-    if part is None or not offset.isdecimal() or not 0 < (part.size or 0) <= PART_BYTES:
-        return JsonResponse({"fault": "No part of a zip was sent."}, status=400)
+    if part is None:
+        return JsonResponse({"received": shown.zip_received})
+    if not offset.isdecimal() or not 0 < (part.size or 0) <= PART_BYTES:
+        return JsonResponse({"fault": "This is no part of a zip."}, status=400)
     try:
         return JsonResponse({"received": sending.add_part(shown, int(offset), part)})
     except sending.WrongPart as error:

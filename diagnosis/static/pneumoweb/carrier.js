@@ -64,7 +64,7 @@ window.carrier = (() => {
       kept = false;
       return;
     }
-    for (const job of records) if (job && !jobs.has(job.id)) jobs.set(job.id, Object.assign(job, { stored: true }));
+    for (const job of records) if (job && !jobs.has(job.id)) jobs.set(job.id, Object.assign(job, { stored: true, received: undefined }));
     // What another tab has sent meanwhile.
     for (const { id } of stored) if (!records.some((record) => record?.id === id)) jobs.delete(id);
   };
@@ -117,14 +117,17 @@ window.carrier = (() => {
   const sendFilm = (job) => post(`${batches}${job.batch}/films/`, { key: job.id.split("/")[2], film: [job.file, job.name] });
 
   const sendZip = async (job) => {
-    job.received ??= 0;
+    if (job.received === undefined) {
+      const asked = await post(`${batches}${job.batch}/zip/`, {});
+      if (asked.status !== 200) return asked;
+      job.received = asked.said.received;
+    }
     while (job.received < job.size) {
       const part = job.file.slice(job.received, job.received + job.part);
       const answer = await post(`${batches}${job.batch}/zip/`, { offset: String(job.received), part: [part, "part"] });
       if (answer.status !== 200 && answer.status !== 409) return answer;
       if (answer.status === 409 && answer.said.received === job.received) return answer;
       job.received = answer.said.received;
-      if (job.received === 0 && answer.status === 409) return answer;
       failures = 0;
       held = "";
       tell();
