@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from diagnosis.views import comparison, dicom, films, home, models, patients, reviews
+from diagnosis.views import batches, comparison, dicom, films, home, models, patients, reviews
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -12,6 +12,17 @@ urlpatterns = [
     path("patients/<int:pk>/", patients.history, name="patient"),
     path("patients/<int:pk>/edit/", patients.edit, name="patient_edit"),
     path("patients/<int:pk>/upload/", films.upload, name="upload"),
+    path("batches/", batches.batch_list, name="batches"),
+    path("batches/new/", batches.begin, name="batch_new"),
+    path("batches/<int:pk>/", batches.batch, name="batch"),
+    path("batches/<int:pk>/status/", batches.status, name="batch_status"),
+    path("batches/<int:pk>/undecided/", batches.undecided, name="batch_undecided"),
+    path("batches/<int:pk>/announce/", batches.announce, name="batch_announce"),
+    path("batches/<int:pk>/films/", batches.receive, name="batch_receive"),
+    path("batches/<int:pk>/zip/", batches.receive_part, name="batch_part"),
+    path("batches/<int:pk>/assign/", batches.assign, name="batch_assign"),
+    path("batches/<int:pk>/give-up/", batches.give_up, name="batch_give_up"),
+    path("arrivals/<int:pk>/preview.jpg", batches.waiting_picture, name="arrival_preview"),
     path("films/<int:pk>/", films.film, name="film"),
     path("films/<int:pk>/status/", films.status, name="film_status"),
     path("films/<int:pk>/again/", films.read_again, name="film_again"),

@@ -191,6 +191,9 @@ FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 # An uncompressed DICOM film of the largest detectors has 30 to 34 MB.
 MAX_FILM_BYTES: int = env.int("MAX_FILM_MB", 40) * 1024 * 1024
 MAX_FILMS_PER_UPLOAD: int = env.int("MAX_FILMS_PER_UPLOAD", 500)
+MAX_ZIP_BYTES: int = env.int("MAX_ZIP_MB", 4096) * 1024 * 1024
+# What waits for an answer, or for the rest of a transfer, is erased when nobody touched it for so long.
+BATCH_DAYS: float = env.float("BATCH_DAYS", 7)
 DECODER_MEMORY_MB: int = env.int("DECODER_MEMORY_MB", 1536)
 DECODER_SECONDS: int = env.int("DECODER_SECONDS", 60)
 # Django counts files before a view may answer; the view says the limit in words, so Django's lies above it.

@@ -118,24 +118,24 @@ def image(request: UserRequest, pk: int) -> HttpResponseBase:
     """The film itself, as greyscale PNG."""
     shown = get_film_for(request.user, pk)
     audit.record(request, AccessLog.Action.SEEN, shown.patient, f"picture of film {shown.pk}")
-    return _picture(request, shown.file, "image/png")
+    return picture_response(request, shown.file, "image/png")
 
 
 @require_safe
 @clinician_required
 def preview(request: UserRequest, pk: int) -> HttpResponseBase:
     """A small copy of the film, for lists."""
-    return _picture(request, get_film_for(request.user, pk).thumbnail, "image/jpeg")
+    return picture_response(request, get_film_for(request.user, pk).thumbnail, "image/jpeg")
 
 
 @require_safe
 @clinician_required
 def heatmap(request: UserRequest, pk: int) -> HttpResponseBase:
     """Where the model saw evidence of pneumonia: RGBA PNG, to be stretched over the film."""
-    return _picture(request, get_prediction_for(request.user, pk).heatmap, "image/png")
+    return picture_response(request, get_prediction_for(request.user, pk).heatmap, "image/png")
 
 
-def _picture(request: UserRequest, file: FieldFile, kind: str) -> HttpResponseBase:
+def picture_response(request: UserRequest, file: FieldFile, kind: str) -> HttpResponseBase:
     """Send a stored picture. It never changes, so the browser may keep it, but must ask each time whether it may
     show it: on a shared screen the next user has rights of their own."""
     if not file.name:
