@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from diagnosis.views import films, home, models, patients, reviews
+from diagnosis.views import films, histories, home, models, patients, reviews
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -11,10 +11,15 @@ urlpatterns = [
     path("patients/<int:pk>/", patients.history, name="patient"),
     path("patients/<int:pk>/edit/", patients.edit, name="patient_edit"),
     path("patients/<int:pk>/upload/", films.upload, name="upload"),
+    path("patients/<int:pk>/again/", histories.read_again, name="patient_again"),
+    path("patients/<int:pk>/compare/", histories.compare, name="compare"),
+    path("patients/<int:pk>/history.csv", histories.table, name="history_csv"),
+    path("patients/<int:pk>/history.pdf", histories.report, name="history_pdf"),
     path("films/<int:pk>/", films.film, name="film"),
     path("films/<int:pk>/status/", films.status, name="film_status"),
     path("films/<int:pk>/again/", films.read_again, name="film_again"),
     path("films/<int:pk>/image.png", films.image, name="film_image"),
+    path("films/<int:pk>/values.png", films.values, name="film_values"),
     path("films/<int:pk>/preview.jpg", films.preview, name="film_preview"),
     path("predictions/<int:pk>/heatmap.png", films.heatmap, name="heatmap"),
     path("predictions/<int:pk>/review/", reviews.review, name="review"),
