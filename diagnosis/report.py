@@ -26,10 +26,20 @@ from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
+from reportlab.lib.utils import simpleSplit
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
+from reportlab.platypus import (
+    BaseDocTemplate,
+    Frame,
+    Image,
+    KeepTogether,
+    PageTemplate,
+    Paragraph,
+    Spacer,
+    Table,
+)
 
 from diagnosis.models import Film, Patient, Prediction
 from diagnosis.queries import with_predictions
@@ -40,7 +50,8 @@ log = logging.getLogger(__name__)
 
 MOST_FILMS = 30
 PICTURE_SIDE = 900  # pixels: 300 to the inch at the size in which a film is printed
-PICTURE_WIDTH = 78 * mm
+MARGIN = 20 * mm
+PICTURE_WIDTH = 80 * mm
 PICTURE_HEIGHT = 84 * mm
 HEAT = 0.55  # as the viewer begins
 WAIT = 15.0  # seconds for one's turn
@@ -66,10 +77,15 @@ def history_pdf(patient: Patient, films: QuerySet[Film], made_by: User) -> bytes
             story += _film(patient, film)
         buffer = io.BytesIO()
         foot = _printable(f"{patient.name} · {patient.mrn}")
-        SimpleDocTemplate(
-            buffer, pagesize=A4, leftMargin=18 * mm, rightMargin=18 * mm, topMargin=16 * mm, bottomMargin=24 * mm,
-            title="Chest films: report", author="PneumoWeb", creator="PneumoWeb",
-        ).build(story, canvasmaker=partial(_NumberedCanvas, foot=foot))  # fmt: skip
+        document = BaseDocTemplate(
+            buffer, pagesize=A4, title="Chest films: report", author="PneumoWeb", creator="PneumoWeb"
+        )
+        frame = Frame(
+            MARGIN, 22 * mm, A4[0] - 2 * MARGIN, A4[1] - 38 * mm,
+            leftPadding=0, rightPadding=0, topPadding=0, bottomPadding=0,
+        )  # fmt: skip
+        document.addPageTemplates([PageTemplate(frames=[frame])])
+        document.build(story, canvasmaker=partial(_NumberedCanvas, foot=foot))
         return buffer.getvalue()
 
 
@@ -103,12 +119,10 @@ class _NumberedCanvas(Canvas):  # type: ignore[misc]
             regular, _ = _fonts()
             self.setFillColor(MUTED)
             self.setFont(regular, 7)
-            middle = A4[0] / 2
-            half = STATEMENT.index("The model")
-            self.drawCentredString(middle, 15 * mm, STATEMENT[:half].strip())
-            self.drawCentredString(middle, 11.5 * mm, STATEMENT[half:])
-            self.drawString(18 * mm, 7 * mm, self.foot[:90])
-            self.drawRightString(A4[0] - 18 * mm, 7 * mm, f"page {number} of {len(self.pages)}")
+            for line, words in enumerate(simpleSplit(STATEMENT, regular, 7, A4[0] - 2 * MARGIN)):
+                self.drawCentredString(A4[0] / 2, (15 - 3.5 * line) * mm, words)
+            self.drawString(MARGIN, 7 * mm, self.foot[:90])
+            self.drawRightString(A4[0] - MARGIN, 7 * mm, f"page {number} of {len(self.pages)}")
             super().showPage()
         super().save()
 
@@ -126,7 +140,8 @@ def _head(patient: Patient, made_by: User, shown: int, total: int) -> list[Any]:
     ]  # fmt: skip
     films = f"{shown} film{'' if shown == 1 else 's'}, the newest first"
     if total > shown:
-        films += f"; {total - shown} older films are left out, ask for their own reports"
+        older = total - shown
+        films += f"; {older} older film{' is' if older == 1 else 's are'} left out and can be had one by one"
     return [
         _words("Chest films", "title"),
         _sheet([*facts, ("Films", films)]),
@@ -147,7 +162,7 @@ def _film(patient: Patient, film: Film) -> list[Any]:
     top = [Spacer(0, 6 * mm), _words(title, "heading"), _pictures(film, prediction), Spacer(0, 2 * mm)]
     answer = _answer(prediction) if prediction else [("Answer", "The film has not been read.")]
     older = [_older(other) for other in film.predictions.all()[1:]]
-    return [KeepTogether([*top, _sheet([*answer, *older, *facts])]), *_receipt(prediction)]
+    return [KeepTogether([*top, _sheet([*answer, *older, *facts]), *_receipt(prediction)])]
 
 
 def _answer(prediction: Prediction) -> list[tuple[str, str]]:
@@ -189,6 +204,7 @@ def _receipt(prediction: Prediction | None) -> list[Any]:
         return []
     facts = [(str(key), str(value)) for key, value in prediction.receipt.items()]
     return [
+        Spacer(0, 2 * mm),
         _words("Receipt: the same film through the same version must give the same answer.", "note"),
         _sheet(facts, "tiny"),
     ]
@@ -207,9 +223,9 @@ def _pictures(film: Film, prediction: Prediction | None) -> Any:
         )
     return Table(
         cells,
-        colWidths=[86 * mm] * len(cells[0]),
+        colWidths=[85 * mm] * len(cells[0]),
         hAlign="LEFT",
-        style=[("LEFTPADDING", (0, 0), (-1, -1), 0)],
+        style=[("LEFTPADDING", (0, 0), (-1, -1), 0), ("VALIGN", (0, 0), (-1, -1), "TOP")],
     )
 
 
@@ -261,7 +277,7 @@ def _sheet(facts: Sequence[tuple[str, str]], size: str = "body") -> Table:
         ("TOPPADDING", (0, 0), (-1, -1), 1.2), ("BOTTOMPADDING", (0, 0), (-1, -1), 1.2),
         ("LINEBELOW", (0, 0), (-1, -1), 0.25, LINE),
     ]  # fmt: skip
-    return Table(rows, colWidths=[30 * mm, 144 * mm], style=style, hAlign="LEFT")
+    return Table(rows, colWidths=[28 * mm, 142 * mm], style=style, hAlign="LEFT")
 
 
 def _words(text: str, style: str) -> Paragraph:
