@@ -1,13 +1,12 @@
 """A patient's history as a table for other programs."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import StringIO
 
 from django.utils import timezone
 
 from diagnosis.models import Film, Patient, Prediction, Review
-from diagnosis.queries import with_films
 
 COLUMNS = (
     "patient number", "name", "birth date", "sex", "study date", "view", "film", "file name", "SHA-256 of the file",
@@ -18,20 +17,20 @@ BYTE_ORDER_MARK = "\ufeff"  # without it spreadsheets take UTF-8 for their own c
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
-def history_csv(patient: Patient) -> str:
+def history_csv(patient: Patient, films: Iterable[Film]) -> str:
     """Return one line a verdict; an answer without verdict and a film without answer have one line each.
 
-    UTF-8 with a byte order mark, comma, CRLF (RFC 4180). No cell can become a formula of a spreadsheet.
+    The films come from `histories.films_for`. UTF-8 with a byte order mark, comma, CRLF (RFC 4180); no cell can become
+    a formula of a spreadsheet.
     """
     text = StringIO(BYTE_ORDER_MARK, newline="")
     text.seek(0, 2)
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    for study in with_films(patient.studies.order_by("taken_on", "pk")):
-        for film in study.films.all():
-            for prediction, review in _lines(film):
-                cells = (*_of_film(patient, film), *_of_answer(prediction), *_of_review(review))
-                writer.writerow([harmless(cell) for cell in cells])
+    for film in films:
+        for prediction, review in _lines(film):
+            cells = (*_of_film(patient, film), *_of_answer(prediction), *_of_review(review))
+            writer.writerow([harmless(cell) for cell in cells])
     return text.getvalue()
 
 

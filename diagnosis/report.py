@@ -17,8 +17,6 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 import numpy as np
-from django.core.files.storage import default_storage
-from django.db.models import QuerySet
 from django.template.defaultfilters import date as said
 from django.utils import timezone
 from PIL import Image as Pictures
@@ -42,7 +40,6 @@ from reportlab.platypus import (
 )
 
 from diagnosis.models import Film, Patient, Prediction
-from diagnosis.queries import with_predictions
 from diagnosis.templatetags.reading import age, percent
 from pneumoweb.accounts.models import User
 
@@ -67,12 +64,14 @@ class Busy(Exception):
     """Another report is being made, and one at a time is enough for this machine's memory."""
 
 
-def history_pdf(patient: Patient, films: QuerySet[Film], made_by: User) -> bytes:
-    """Return the report on `films`, the newest first and at most `MOST_FILMS`. Raises Busy after `WAIT` seconds."""
-    newest = with_predictions(films.order_by("-study__taken_on", "-pk"))
-    shown, total = list(newest[:MOST_FILMS]), films.count()
+def history_pdf(patient: Patient, films: Sequence[Film], made_by: User) -> bytes:
+    """Return the report on `films` (of `histories.films_for`), the newest first and at most `MOST_FILMS`.
+
+    Raises Busy after `WAIT` seconds.
+    """
+    shown = films[: -MOST_FILMS - 1 : -1]
     with _one_at_a_time():
-        story = _head(patient, made_by, len(shown), total)
+        story = _head(patient, made_by, len(shown), len(films))
         for film in shown:
             story += _film(patient, film)
         buffer = io.BytesIO()
@@ -101,7 +100,7 @@ def _one_at_a_time() -> Iterator[None]:
         _turn.release()
 
 
-class _NumberedCanvas(Canvas):  # type: ignore[misc]
+class _NumberedCanvas(Canvas):
     """Writes "page n of all" and the statement under each page, once it is known how many there are."""
 
     def __init__(self, *args: Any, foot: str, **kwargs: Any) -> None:
@@ -177,7 +176,7 @@ def _answer(prediction: Prediction) -> list[tuple[str, str]]:
 
 
 def _said(prediction: Prediction) -> str:
-    if prediction.state == Prediction.State.SUCCEEDED:
+    if prediction.probability is not None:
         return (
             f"{prediction.get_label_display()}: probability of pneumonia {percent(prediction.probability)}, "
             f"threshold {percent(prediction.threshold)}"
@@ -233,7 +232,7 @@ def _grey(film: Film) -> Pictures.Image | None:
     """Return the film at 8 bits, at most `PICTURE_SIDE` pixels a side."""
     try:
         with (
-            default_storage.open(film.file.name, "rb") as file,
+            film.file.open("rb") as file,
             Pictures.open(file, formats=["PNG"]) as stored,
         ):
             pixels = np.asarray(stored)
@@ -250,7 +249,7 @@ def _heat(prediction: Prediction | None, film: Pictures.Image) -> Pictures.Image
         return None
     try:
         with (
-            default_storage.open(prediction.heatmap.name, "rb") as file,
+            prediction.heatmap.open("rb") as file,
             Pictures.open(file, formats=["PNG"]) as stored,
         ):
             heat = stored.convert("RGBA").resize(film.size, Pictures.Resampling.BICUBIC)

@@ -3,13 +3,12 @@
 Figures of different model versions are not comparable, so each version has a line and a mark of its own.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby, pairwise
 
-from django.db.models import Prefetch
-
-from diagnosis.models import Patient, Prediction, Review
+from diagnosis.models import Film, Prediction
 
 MOST = 200
 LEFT, RIGHT = (
@@ -82,23 +81,31 @@ class Plot:
         ]
 
 
-def plot(patient: Patient) -> Plot | None:
-    """Return the drawing of a patient's answers, the newest `MOST` of them; None where there are none."""
-    reviews = Prefetch("reviews", Review.objects.select_related("reviewer").order_by("-pk"))
-    answered = Prediction.objects.answered().filter(film__patient=patient)
-    newest = answered.select_related("film__study", "model_version").prefetch_related(reviews)
-    answers = list(newest.order_by("-film__study__taken_on", "-pk")[:MOST])
+def plot(films: Iterable[Film]) -> Plot | None:
+    """Return the drawing of the films' answers, the newest `MOST` of them; None where there are none.
+
+    The films come from `histories.films_for`. An answer that is kept from the user has no probability.
+    """
+    answers = [
+        _with_film(p, film) for film in films for p in film.predictions.all() if p.probability is not None
+    ]
     if not answers:
         return None
-    answers.sort(key=lambda a: (a.model_version_id, a.film.study.taken_on, a.pk))
-    days = [a.film.study.taken_on for a in answers]
-    first, last = min(days), max(days)
+    answers.sort(key=lambda a: (a.film.study.taken_on, a.pk))
+    left_out, answers = len(answers[:-MOST]), answers[-MOST:]
+    first, last = answers[0].film.study.taken_on, answers[-1].film.study.taken_on
+    answers.sort(key=lambda a: a.model_version_id)
     series = [
         _series(number, list(group), first, last)
         for number, (_, group) in enumerate(groupby(answers, key=lambda a: a.model_version_id))
     ]
-    left_out = answered.count() - MOST if len(answers) == MOST else 0
     return Plot(series, first, last, left_out)
+
+
+def _with_film(prediction: Prediction, film: Film) -> Prediction:
+    """Let the prediction know the film that it was prefetched for, and with it the study."""
+    prediction.film = film
+    return prediction
 
 
 def _series(number: int, answers: list[Prediction], first: date, last: date) -> Series:

@@ -3,6 +3,7 @@
 import csv
 import io
 from datetime import date
+from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
@@ -15,6 +16,7 @@ from PIL import Image
 
 from diagnosis import report, timeline
 from diagnosis.export import harmless
+from diagnosis.histories import films_for
 from diagnosis.models import AccessLog, Film, Patient, Prediction
 from diagnosis.review import record
 from diagnosis.viewing import viewer_facts
@@ -61,7 +63,7 @@ def films_of(patient: Patient) -> list[Film]:
 # ---------------------------------------------------------------- side by side
 
 
-def sides(client: Client, patient: Patient, **query: object) -> list[int]:
+def sides(client: Client, patient: Patient, **query: int) -> list[int]:
     response = client.get(reverse("compare", args=[patient.pk]), query)
     assert response.status_code == 200
     return [film.pk for film in response.context["sides"]]
@@ -133,11 +135,15 @@ def test_facts_of_a_dicom_film_and_of_a_picture() -> None:
 # ---------------------------------------------------------------- timeline
 
 
+def plot_of(patient: Patient) -> timeline.Plot | None:
+    return timeline.plot(films_for(patient.created_by, patient))
+
+
 def test_figures_of_different_versions_are_never_joined(patient: Patient) -> None:
     newer = ModelVersionFactory(name="second-2")
     for film in films_of(patient)[1:]:
         AnswerFactory(film=film, model_version=newer, probability=0.5)
-    plot = timeline.plot(patient)
+    plot = plot_of(patient)
     assert plot is not None
     assert [(s.name, len(s.points), len(s.segments)) for s in plot.series] == [
         ("first-1", 3, 2),
@@ -151,7 +157,7 @@ def test_figures_of_different_versions_are_never_joined(patient: Patient) -> Non
 
 
 def test_the_plot_is_to_scale(patient: Patient) -> None:
-    plot = timeline.plot(patient)
+    plot = plot_of(patient)
     assert plot is not None
     first, second, third = plot.series[0].points
     assert (first.x, third.x) == (timeline.LEFT, timeline.RIGHT)
@@ -183,13 +189,13 @@ def test_the_newest_answers_are_drawn_and_the_rest_is_said(
     patient: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(timeline, "MOST", 2)
-    plot = timeline.plot(patient)
+    plot = plot_of(patient)
     assert plot is not None
     assert ([a.probability for a in plot.rows], plot.left_out) == ([0.6, 0.9], 1)
 
 
 def test_a_patient_without_answers_has_no_plot(clinician: User) -> None:
-    assert timeline.plot(PatientFactory(clinic=clinician.clinic)) is None
+    assert plot_of(PatientFactory(clinic=clinician.clinic)) is None
 
 
 # ---------------------------------------------------------------- reading again
@@ -297,7 +303,12 @@ def test_the_report_of_one_film(client: Client, patient: Patient) -> None:
 def test_what_the_report_says(patient: Patient, clinician: User, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     words = report._words
-    monkeypatch.setattr(report, "_words", lambda text, style: said.append(text) or words(text, style))
+
+    def listen(text: str, style: str) -> Any:
+        said.append(text)
+        return words(text, style)
+
+    monkeypatch.setattr(report, "_words", listen)
     film = films_of(patient)[2]
     record(
         make_user("reviewer", clinician.clinic, first_name="Rosa"),
@@ -307,7 +318,7 @@ def test_what_the_report_says(patient: Patient, clinician: User, monkeypatch: py
     )
     AnswerFactory(film=film, model_version__name="second-2", probability=0.999, warnings=["Too old."])
     monkeypatch.setattr(report, "MOST_FILMS", 2)
-    content = report.history_pdf(patient, patient.films.all(), made_by=clinician)
+    content = report.history_pdf(patient, films_for(clinician, patient), made_by=clinician)
     everything = "\n".join(said)
     for text in (
         "=Ada Ωmega", "A-1", "Cleo Marsh", "1 older film is left out", "> 99 %", "threshold 50 %", "Too old.",
@@ -325,7 +336,7 @@ def test_a_missing_or_deep_picture_spoils_no_report(patient: Patient, clinician:
     grey = Image.fromarray(film_array(3, 300).astype("uint16") * 257)
     deep.file.name = default_storage.save("films/deep.png", ContentFile(encoded(grey)))
     deep.save()
-    content = report.history_pdf(patient, patient.films.all(), made_by=clinician)
+    content = report.history_pdf(patient, films_for(clinician, patient), made_by=clinician)
     assert content.count(b"/Subtype /Image") == 4
 
 

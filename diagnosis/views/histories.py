@@ -7,9 +7,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from diagnosis import audit, export, intake, registry
 from diagnosis import report as reports
+from diagnosis.histories import films_for
 from diagnosis.models import AccessLog, Film
 from diagnosis.permissions import UserRequest, clinician_required, get_patient_for
-from diagnosis.queries import with_predictions
 
 
 @require_safe
@@ -17,14 +17,13 @@ from diagnosis.queries import with_predictions
 def compare(request: UserRequest, pk: int) -> HttpResponse:
     """Two films of a patient side by side: by default the newest (`?right=`) and the one before it (`?left=`)."""
     patient = get_patient_for(request.user, pk)
-    films = list(patient.films.select_related("study").order_by("study__taken_on", "pk"))
+    films = films_for(request.user, patient)
     context: dict[str, object] = {"patient": patient, "films": films}
     if len(films) > 1:
         right = _chosen(request, "right", films) or films[-1]
         place = films.index(right)
         left = _chosen(request, "left", films) or films[place - 1 if place else 1]
-        shown = with_predictions(patient.films.all()).in_bulk([left.pk, right.pk])
-        context |= {"left": left, "right": right, "sides": [shown[left.pk], shown[right.pk]]}
+        context |= {"left": left, "right": right, "sides": [left, right]}
         audit.record(request, AccessLog.Action.SEEN, patient, f"films {left.pk} and {right.pk} side by side")
     return render(request, "films/compare.html", context)
 
@@ -52,7 +51,8 @@ def table(request: UserRequest, pk: int) -> HttpResponse:
     """The history as CSV."""
     patient = get_patient_for(request.user, pk)
     audit.record(request, AccessLog.Action.EXPORTED, patient, "history as CSV")
-    return _file(export.history_csv(patient).encode(), "text/csv; charset=utf-8", f"history-{patient.pk}.csv")
+    content = export.history_csv(patient, films_for(request.user, patient))
+    return _file(content.encode(), "text/csv; charset=utf-8", f"history-{patient.pk}.csv")
 
 
 @require_safe
@@ -60,36 +60,27 @@ def table(request: UserRequest, pk: int) -> HttpResponse:
 def report(request: UserRequest, pk: int) -> HttpResponse:
     """The history as PDF; `?film=` is the report of one film."""
     patient = get_patient_for(request.user, pk)
-    films = patient.films.all()
-    if "film" in request.GET:
-        films = films.filter(pk=_number(request.GET["film"]))
-        if not films:
-            raise Http404
+    films = films_for(request.user, patient)
+    chosen = _chosen(request, "film", films)
     try:
-        content = reports.history_pdf(patient, films, made_by=request.user)
+        content = reports.history_pdf(patient, [chosen] if chosen else films, made_by=request.user)
     except reports.Busy as error:
         messages.error(request, str(error))
         return redirect("patient", pk)
-    what = f"report of film {films[0].pk}" if "film" in request.GET else "history as PDF"
+    what = f"report of film {chosen.pk}" if chosen else "history as PDF"
     audit.record(request, AccessLog.Action.EXPORTED, patient, what)
     return _file(content, "application/pdf", f"history-{patient.pk}.pdf")
 
 
-def _chosen(request: UserRequest, side: str, films: list[Film]) -> Film | None:
+def _chosen(request: UserRequest, name: str, films: list[Film]) -> Film | None:
     """Return the film that the address names, None where it names none; Http404 for one that is not the patient's."""
-    if not request.GET.get(side):
+    wanted = request.GET.get(name)
+    if not wanted:
         return None
-    wanted = _number(request.GET[side])
-    found = next((film for film in films if film.pk == wanted), None)
+    found = next((film for film in films if str(film.pk) == wanted), None)
     if found is None:
         raise Http404
     return found
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise Http404
-    return int(text)
 
 
 def _file(content: bytes, kind: str, name: str) -> HttpResponse:
