@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
@@ -182,6 +183,11 @@ def again(film: Film, version: ModelVersion) -> Prediction:
         if created:
             transaction.on_commit(tasks.wake)
     return prediction
+
+
+def unread_films(patient: Patient, version: ModelVersion) -> QuerySet[Film]:
+    """Return the patient's films that a model version has not been asked about."""
+    return patient.films.exclude(predictions__model_version=version)
 
 
 def clean_name(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from diagnosis.views import batches, comparison, dicom, films, home, models, patients, reviews
+from diagnosis.views import batches, comparison, dicom, films, histories, home, models, patients, reviews
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -23,10 +23,15 @@ urlpatterns = [
     path("batches/<int:pk>/assign/", batches.assign, name="batch_assign"),
     path("batches/<int:pk>/give-up/", batches.give_up, name="batch_give_up"),
     path("arrivals/<int:pk>/preview.jpg", batches.waiting_picture, name="arrival_preview"),
+    path("patients/<int:pk>/again/", histories.read_again, name="patient_again"),
+    path("patients/<int:pk>/compare/", histories.compare, name="compare"),
+    path("patients/<int:pk>/history.csv", histories.table, name="history_csv"),
+    path("patients/<int:pk>/history.pdf", histories.report, name="history_pdf"),
     path("films/<int:pk>/", films.film, name="film"),
     path("films/<int:pk>/status/", films.status, name="film_status"),
     path("films/<int:pk>/again/", films.read_again, name="film_again"),
     path("films/<int:pk>/image.png", films.image, name="film_image"),
+    path("films/<int:pk>/values.png", films.values, name="film_values"),
     path("films/<int:pk>/preview.jpg", films.preview, name="film_preview"),
     path("predictions/<int:pk>/heatmap.png", films.heatmap, name="heatmap"),
     path("predictions/<int:pk>/review/", reviews.review, name="review"),

@@ -20,6 +20,7 @@ class AccessLog(models.Model):
         CHANGED = "changed", "Changed"
         UPLOADED = "uploaded", "Uploaded a film"
         REVIEWED = "reviewed", "Reviewed"
+        EXPORTED = "exported", "Exported"
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     action = models.CharField(max_length=10, choices=Action)

@@ -123,6 +123,18 @@ def image(request: UserRequest, pk: int) -> HttpResponseBase:
 
 @require_safe
 @clinician_required
+def values(request: UserRequest, pk: int) -> HttpResponseBase:
+    """The film's own values at full depth, as greyscale PNG: those of the detector where they were sent.
+
+    A film that came as a picture has no others than those of the picture.
+    """
+    shown = get_film_for(request.user, pk)
+    audit.record(request, AccessLog.Action.SEEN, shown.patient, f"values of film {shown.pk}")
+    return _picture(request, shown.values or shown.file, "image/png")
+
+
+@require_safe
+@clinician_required
 def preview(request: UserRequest, pk: int) -> HttpResponseBase:
     """A small copy of the film, for lists."""
     return picture_response(request, get_film_for(request.user, pk).thumbnail, "image/jpeg")
