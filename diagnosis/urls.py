@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from diagnosis.views import films, home, models, patients, reviews
+from diagnosis.views import films, home, models, monitoring, patients, reviews
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -23,4 +23,8 @@ urlpatterns = [
     path("models/production/", models.production, name="model_production"),
     path("models/<int:pk>/", models.version, name="model"),
     path("models/<int:pk>/promote/", models.promote, name="model_promote"),
+    path("monitoring/", monitoring.overview, name="monitoring"),
+    path("monitoring/queue/", monitoring.queue, name="monitoring_queue"),
+    path("monitoring/films/", monitoring.films, name="monitoring_films"),
+    path("monitoring/table.csv", monitoring.table, name="monitoring_table"),
 ]

@@ -17,7 +17,7 @@ KERAS_FILE = "model.keras"
 LITERT_FILE = "model.tflite"
 GATE_FILE = "gate.npz"
 MODEL_CARD = "MODEL_CARD.md"
-OPTIONAL = {"initialisation", "subgroups", "files"}
+OPTIONAL = {"initialisation", "subgroups", "reference", "files"}
 """What the card of an older version may lack."""
 _TITLES = {"auc": "AUC", "accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity"}
 
@@ -59,6 +59,7 @@ class Card:
     reproducibility: str
     initialisation: dict[str, str] = field(default_factory=dict)
     subgroups: list[dict[str, Any]] = field(default_factory=list)
+    reference: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:

@@ -15,7 +15,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ml import artifact, dataset, evidence, export, fitting, gatefit, heatmap, lite, metrics, network
+from ml import (
+    artifact,
+    dataset,
+    evidence,
+    export,
+    fitting,
+    gatefit,
+    heatmap,
+    lite,
+    metrics,
+    network,
+    reference,
+)
 from ml.artifact import Card
 from ml.dataset import LabelledFilm
 from ml.gate import GateParameters
@@ -121,6 +133,9 @@ def write(
             *_subgroups(prepared, probabilities, seed),
             *second.subgroups(seconds, calibration["temperature"], seed),
         ],
+        reference=reference.describe(
+            prepared.validation, probabilities, targets, prepared.validation_patients, side
+        ),
         versions=_versions(),
         reproducibility=_reproducibility(proof.repeats, figures, outputs, state, prepared, side),
     )

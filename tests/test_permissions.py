@@ -53,6 +53,10 @@ ADDRESSES = [
     Address("model", "model", STAFF),
     Address("model_production", None, STAFF, 302),
     Address("model_promote", "model", STAFF, 302, "post"),
+    Address("monitoring", None, STAFF),
+    Address("monitoring_queue", None, STAFF),
+    Address("monitoring_films", None, STAFF),
+    Address("monitoring_table", None, STAFF, data={"table": "films"}),
 ]
 
 

@@ -10,6 +10,7 @@ from django.core.management import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
 
 from diagnosis import housekeeping, inference, tasks
+from diagnosis.monitoring import signs
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +47,10 @@ class Command(BaseCommand):
 
 
 def once() -> dict[str, int]:
-    """Reconcile, and wake as many workers as the waiting films can keep busy."""
+    """Reconcile, and wake as many workers as the waiting films can keep busy; one now and then, for a sign of life."""
     tally = inference.reconcile()
     for _ in range(min(settings.WORKERS, math.ceil(tally["waiting"] / settings.INFERENCE_BATCH))):
+        tasks.wake()
+    if not tally["waiting"] and signs.overdue():
         tasks.wake()
     return tally
