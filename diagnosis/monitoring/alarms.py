@@ -60,21 +60,30 @@ def of_failures(failed: int) -> Iterator[Alarm]:
 
 def of_drift(drift: Drift | None) -> Iterator[Alarm]:
     """Films, or answers, unlike those of the validation."""
-    for one in drift.compared if drift else ():
-        if one.level in ("alarm", "moved"):
+    moved = {level: [in_words(one) for one in drift.at(level)] if drift else [] for level in DRIFT_TEXTS}
+    for level, words in moved.items():
+        if words:
             yield Alarm(
-                "alarm" if one.level == "alarm" else "look",
-                f"{in_words(one)} than in validation.",
-                "The model's figures were not measured on such films. Look at some of the newest, ask whether a "
-                "device or an export setting has changed, and have films reviewed to see whether it still holds."
-                if one.level == "alarm"
-                else "The difference is more than chance, but small. Nothing has to be done; keep an eye on it.",
+                level,
+                f"{', '.join([words[0], *map(_lower, words[1:])])} than in validation.",
+                DRIFT_TEXTS[level],
             )
+
+
+DRIFT_TEXTS: dict[Literal["alarm", "look"], str] = {
+    "alarm": "The model's figures were not measured on such films. Look at some of the newest, ask whether a device or "
+    "an export setting has changed, and have films reviewed to see whether the model still holds.",
+    "look": "The difference is more than chance, but small. Nothing has to be done; keep an eye on it.",
+}
 
 
 def in_words(one: Compared) -> str:
     """Which way a statistic moved."""
     return WORDS[one.name][0 if one.higher else 1]
+
+
+def _lower(words: str) -> str:
+    return words[0].lower() + words[1:]
 
 
 def of_quality(rows: list[Judged], model: str, metrics: dict[str, Any]) -> Iterator[Alarm]:

@@ -24,7 +24,7 @@ from diagnosis.models import ModelVersion
 from diagnosis.monitoring.scope import Scope
 
 Array = NDArray[np.float64]
-Level = Literal["few", "steady", "moved", "alarm"]
+Level = Literal["few", "steady", "other", "look", "alarm"]
 AT_MOST = 5_000
 """So many of the newest films are compared: enough to see any change that matters, and quick."""
 ENOUGH_PATIENTS = 50
@@ -39,13 +39,15 @@ STATISTICS = {
     "bits": ("Bits a pixel", "film__bits"),
 }
 """What is compared: its name, and the column that holds it."""
-NEVER_ALARMING = {"bits"}
-"""Films of more bits get the same answers, so another depth is worth a look at most."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One statistic's histogram beside that of the validation films. `limit` is what chance alone may give."""
+    """One statistic's histogram beside that of the validation films. `limit` is what chance alone may give.
+
+    Level "other": films differ from validation films that were all alike, such as 8-bit squares; how much it matters
+    nobody has measured, and it would be so of every film, so it raises no alarm.
+    """
 
     name: str
     title: str
@@ -134,6 +136,7 @@ def compare(
     psi = float(((observed - expected) * np.log(observed / expected)).sum())
     limit = chi_squared(len(expected) - 1, 1 - CHANCE / len(STATISTICS)) * (1 / patients + 1 / worth)
     places = np.arange(len(expected))
+    alike = np.count_nonzero(np.add(histogram["NORMAL"], histogram["PNEUMONIA"])) == 1
     return Compared(
         name=name,
         title=STATISTICS[name][0],
@@ -142,7 +145,7 @@ def compare(
         expected=[round(float(share), 4) for share in expected],
         psi=psi,
         limit=limit,
-        level=_level(name, psi, limit, patients),
+        level=_level(psi, limit, patients, alike),
         higher=bool((places * observed).sum() > (places * expected).sum()),
     )
 
@@ -153,12 +156,14 @@ def chi_squared(degrees: int, share: float) -> float:
     return float(degrees * (1 - part + NormalDist().inv_cdf(share) * part**0.5) ** 3)
 
 
-def _level(name: str, psi: float, limit: float, patients: int) -> Level:
+def _level(psi: float, limit: float, patients: int, alike: bool) -> Level:
     if patients < ENOUGH_PATIENTS:
         return "few"
     if psi <= max(LOOK, limit):
         return "steady"
-    return "moved" if psi <= max(CHANGE, limit) or name in NEVER_ALARMING else "alarm"
+    if alike:
+        return "other"
+    return "look" if psi <= max(CHANGE, limit) else "alarm"
 
 
 def _worth(patients: Mapping[str, int], pneumonia: float) -> float:

@@ -44,7 +44,7 @@ def films(report: Report) -> Table:
     rows: list[list[Cell]] = [
         [span.first, *(span.kinds[kind] for kind in KINDS), span.total] for span in report.spans
     ]
-    return Table("Films by day", [_step(report.scope.daily), *KINDS.values(), "All"], rows)
+    return Table(f"Films by {report.scope.daily}", [_step(report.scope.daily), *KINDS.values(), "All"], rows)
 
 
 def times(report: Report) -> Table:
