@@ -71,7 +71,7 @@ COLUMNS = (
 
 
 def _of_films(scope: Scope, films: Sequence[int], labels: Mapping[int, str]) -> Iterator[Judged]:
-    # Every answer has a label. Asking for that instead of the state leads SQLite to the films, not to a year of answers.
+    # Every answer has a label. Asking for that, not for the state, leads SQLite to the films first.
     answers = scope.predictions().exclude(label="").filter(film__in=films).order_by("film_id", "-pk")
     before: int | None = None
     for film, patient, said, asked, model, born, taken, sex, view, width, height in answers.values_list(
