@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
 
 from diagnosis.models import Arrival, Batch, Film, Patient, Prediction
-from pneumoweb.accounts.models import Role, User
+from pneumoweb.accounts.models import Clinic, Role, User
 
 P = ParamSpec("P")
 
@@ -61,6 +61,13 @@ def require(role: str) -> Callable[[View[P]], View[P]]:
 clinician_required: Callable[[Any], Any] = require(Role.CLINICIAN)
 reviewer_required: Callable[[Any], Any] = require(Role.REVIEWER)
 staff_required: Callable[[Any], Any] = require("staff")
+
+
+def visible_clinics(user: User) -> QuerySet[Clinic]:
+    """Return the user's clinic; every clinic for an administrator."""
+    if user.is_superuser:
+        return Clinic.objects.all()
+    return Clinic.objects.none() if user.clinic_id is None else Clinic.objects.filter(pk=user.clinic_id)
 
 
 def visible_patients(user: User) -> QuerySet[Patient]:

@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from diagnosis.views import batches, comparison, dicom, films, histories, home, models, patients, reviews
+from diagnosis.views import (
+    batches,
+    comparison,
+    dicom,
+    films,
+    histories,
+    home,
+    models,
+    monitoring,
+    patients,
+    reviews,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -42,4 +53,8 @@ urlpatterns = [
     path("models/<int:pk>/", models.version, name="model"),
     path("models/<int:pk>/failures.jpg", comparison.failures, name="model_failures"),
     path("models/<int:pk>/promote/", models.promote, name="model_promote"),
+    path("monitoring/", monitoring.overview, name="monitoring"),
+    path("monitoring/queue/", monitoring.queue, name="monitoring_queue"),
+    path("monitoring/films/", monitoring.films, name="monitoring_films"),
+    path("monitoring/table.csv", monitoring.table, name="monitoring_table"),
 ]

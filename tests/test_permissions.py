@@ -82,6 +82,10 @@ ADDRESSES = [
     Address("model_compare", None, STAFF),
     Address("model_failures", "model", STAFF, 404),
     Address("model_promote", "model", STAFF, 302, "post"),
+    Address("monitoring", None, STAFF),
+    Address("monitoring_queue", None, STAFF),
+    Address("monitoring_films", None, STAFF),
+    Address("monitoring_table", None, STAFF, data={"table": "films"}),
 ]
 
 

@@ -3,6 +3,7 @@
 from diagnosis.models.audit import AccessLog
 from diagnosis.models.batches import Arrival, ArrivalQuerySet, Batch
 from diagnosis.models.clinical import Film, Patient, Study
+from diagnosis.models.monitoring import WorkerSign
 from diagnosis.models.reading import Prediction, PredictionQuerySet, Review
 from diagnosis.models.registry import ModelVersion, StageChange
 from diagnosis.models.rules import AppendOnly
@@ -23,4 +24,5 @@ __all__ = [
     "SplitEntry",
     "StageChange",
     "Study",
+    "WorkerSign",
 ]

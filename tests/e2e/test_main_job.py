@@ -177,8 +177,8 @@ def test_each_role_finds_its_pages(reading_room: Page, live_site: LiveSite) -> N
     menus = {
         "clinician": ["Patients"],
         "reviewer": ["Patients", "Review"],
-        "staff": ["Patients", "Review", "Models"],
-        "admin": ["Patients", "Review", "Models", "Admin"],
+        "staff": ["Patients", "Review", "Models", "Monitoring"],
+        "admin": ["Patients", "Review", "Models", "Monitoring", "Admin"],
     }
     for who, entries in menus.items():
         log_in(page, live_site, who)
