@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
-from diagnosis.models import Patient, Review, Study
+from diagnosis.models import Patient, Priority, Study
 from pneumoweb.accounts.models import Clinic, User
 
 
@@ -83,6 +83,7 @@ class UploadForm(forms.Form):
 
     taken_on = forms.DateField(label="Date taken", widget=DateInput())
     view = forms.ChoiceField(label="View", choices=Study.View, required=False)
+    priority = forms.ChoiceField(label="Priority", choices=Priority, required=False, initial=Priority.ROUTINE)
     note = forms.CharField(label="Note", max_length=500, required=False)
     upload_key = forms.UUIDField(widget=forms.HiddenInput())
 
@@ -98,14 +99,8 @@ class UploadForm(forms.Form):
             raise forms.ValidationError("The film would be older than the patient. Check the date.")
         return day
 
-
-class ReviewForm(forms.Form):
-    """A reviewer's verdict."""
-
-    verdict = forms.ChoiceField(choices=Review.Verdict, widget=forms.RadioSelect)
-    remark = forms.CharField(
-        max_length=1000, required=False, widget=forms.Textarea(attrs={"rows": 2}), label="Remark"
-    )
+    def clean_priority(self) -> int:
+        return int(self.cleaned_data["priority"] or Priority.ROUTINE)
 
 
 class PromoteForm(forms.Form):

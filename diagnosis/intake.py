@@ -16,8 +16,8 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 
-from diagnosis import registry, tasks
-from diagnosis.models import Film, ModelVersion, Patient, Prediction, Study
+from diagnosis import registry, tasks, worklist
+from diagnosis.models import Film, ModelVersion, Patient, Prediction, Priority, Study
 from ml.images import ImageError, read_radiograph, thumbnail, to_png
 from pneumoweb.accounts.models import User
 
@@ -52,6 +52,7 @@ def receive(
     taken_on: date,
     view: str = "",
     note: str = "",
+    priority: int = Priority.ROUTINE,
     upload_key: uuid.UUID,
 ) -> Received:
     """Take in one film of a patient and queue its prediction. Raises Refused; then nothing is kept."""
@@ -86,6 +87,7 @@ def receive(
         bits=radiograph.bits,
         colourfulness=radiograph.colourfulness,
         notes=list(radiograph.notes),
+        priority=priority,
         uploaded_by=user,
     )
     study = Study(
@@ -97,8 +99,11 @@ def receive(
 def again(film: Film, version: ModelVersion) -> Prediction:
     """Queue a film for a model version that has not read it yet; an answer that stands stays."""
     with transaction.atomic():
-        prediction, created = Prediction.objects.get_or_create(film=film, model_version=version)
+        prediction, created = Prediction.objects.get_or_create(
+            film=film, model_version=version, defaults={"priority": film.priority}
+        )
         if created:
+            worklist.refresh([film.pk])
             transaction.on_commit(tasks.wake)
     return prediction
 
@@ -142,7 +147,8 @@ def _store(film: Film, study: Study, version: ModelVersion, picture: bytes, prev
                 },
             )
             film.save(force_insert=True)
-            Prediction.objects.create(film=film, model_version=version)
+            Prediction.objects.create(film=film, model_version=version, priority=film.priority)
+            worklist.refresh([film.pk])
             transaction.on_commit(tasks.wake)
     except BaseException as error:
         for name in written:

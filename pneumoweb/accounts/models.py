@@ -20,9 +20,20 @@ class Clinic(models.Model):
 
     name = models.CharField(max_length=120, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    # How films are read here. A second reading is decided with the first verdict, so a change acts from then on.
+    blind_first = models.BooleanField("verdict before the model's answer", default=False)
+    second_share = models.PositiveSmallIntegerField("films with a second reader, in percent", default=0)
+    second_on_dispute = models.BooleanField(
+        "second reader where the first contradicts the model", default=False
+    )
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(second_share__lte=100), name="second_share_is_a_percentage"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
 
-from diagnosis import housekeeping, inference, tasks
+from diagnosis import housekeeping, inference, tasks, worklist
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class Command(BaseCommand):
 def once() -> dict[str, int]:
     """Reconcile, and wake as many workers as the waiting films can keep busy."""
     tally = inference.reconcile()
+    worklist.mend()
     for _ in range(min(settings.WORKERS, math.ceil(tally["waiting"] / settings.INFERENCE_BATCH))):
         tasks.wake()
     return tally
