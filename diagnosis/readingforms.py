@@ -79,9 +79,9 @@ class WorklistForm(forms.Form):
     PRIORITIES: ClassVar = [("", "Any priority"), *Priority.choices]
     ASSIGNED = {"": "Anyone's", "me": "Mine", "nobody": "Nobody's"}
     SORTS = {
-        "urgency": "Urgent, then suspicious", "suspicion": "Most suspicious", "newest": "Newest", "oldest": "Oldest",
+        "urgency": "Urgent first", "suspicion": "Most suspicious", "newest": "Newest", "oldest": "Oldest",
     }  # fmt: skip
-    BLIND_SORTS = {"urgency": "Urgent, then oldest", "newest": "Newest", "oldest": "Oldest"}
+    BLIND_SORTS = {"urgency": "Urgent first", "newest": "Newest", "oldest": "Oldest"}
 
     q = forms.CharField(required=False, max_length=100, label="Patient")
     show = forms.ChoiceField(required=False, choices=SHOW, label="Show")

@@ -166,7 +166,9 @@ def test_the_admin_shows_a_member_of_staff_no_records_without_permission(
 def test_lists_name_only_patients_of_the_own_clinic(client: Client, world: World) -> None:
     foreign = PatientFactory(name="Somebody Elsewhere")
     version = world.prediction.model_version
-    films = [AnswerFactory(film__study__patient=p, model_version=version).film for p in (foreign, world.patient)]
+    films = [
+        AnswerFactory(film__study__patient=p, model_version=version).film for p in (foreign, world.patient)
+    ]
     worklist.refresh(film.pk for film in films)
     client.force_login(make_user("reviewer", world.clinic))
     for name in ("home", "patients", "worklist", "review_queue"):
@@ -182,7 +184,9 @@ ABOUT_MODELS = {"models", "model", "model_production"}
 
 @pytest.mark.parametrize("role", REVIEWERS)
 @pytest.mark.parametrize(
-    "address", [a for a in ADDRESSES if a.method == "get" and a.name not in ABOUT_MODELS], ids=lambda a: a.name
+    "address",
+    [a for a in ADDRESSES if a.method == "get" and a.name not in ABOUT_MODELS],
+    ids=lambda a: a.name,
 )
 def test_who_reads_blind_first_is_sent_no_answer(
     client: Client, world: World, address: Address, role: str

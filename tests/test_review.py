@@ -126,7 +126,9 @@ def test_a_verdict_is_taken_back_and_stays_on_record(client: Client, reviewer: U
     assert review.undoable(reviewer) is None
 
 
-def test_after_a_minute_or_by_another_a_verdict_stands(reviewer: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_minute_or_by_another_a_verdict_stands(
+    reviewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     verdict = review.record(reviewer, answer_for(reviewer), "normal")
     with pytest.raises(review.TooLate, match="Only the reviewer"):
         review.withdraw(colleague(reviewer), verdict)
@@ -209,7 +211,9 @@ def test_each_kind_gives_its_films_in_its_order(reviewer: User) -> None:
     assert set(films(Kind.CONFIDENT)) == {stat.film_id, answers[0.02].film_id}
     assert films(Kind.DISPUTED) == []
     review.record(reviewer, answers[0.3], "pneumonia")
-    assert [r.film_id for r in reviewqueue.upcoming(colleague(reviewer), Kind.DISPUTED, 9)] == [answers[0.3].film_id]
+    assert [r.film_id for r in reviewqueue.upcoming(colleague(reviewer), Kind.DISPUTED, 9)] == [
+        answers[0.3].film_id
+    ]
 
 
 def test_two_reviewers_never_get_the_same_film(reviewer: User) -> None:
@@ -254,7 +258,10 @@ def test_a_blind_verdict_comes_first_and_may_be_changed(client: Client, reviewer
     assert "Keep it, next film" in response.content.decode()
     assert client.get(reverse("heatmap", args=[answer.pk])).status_code == 200
     client.post(reverse("review", args=[answer.pk]), {"verdict": "normal"})
-    assert [(r.verdict, r.blind) for r in answer.reviews.order_by("pk")] == [("pneumonia", True), ("normal", False)]
+    assert [(r.verdict, r.blind) for r in answer.reviews.order_by("pk")] == [
+        ("pneumonia", True),
+        ("normal", False),
+    ]
     assert "1 of 1 blind readings" in client.get(reverse("readers")).content.decode()
 
 
@@ -286,7 +293,13 @@ def test_concealed_films_hold_nothing_a_page_could_show(reviewer: User) -> None:
     hidden = film.latest_prediction
     assert hidden is not None
     assert hidden.concealed
-    assert (hidden.label, hidden.probability, hidden.threshold, hidden.warnings, hidden.receipt) == ("", None, None, [], {})
+    assert (hidden.label, hidden.probability, hidden.threshold, hidden.warnings, hidden.receipt) == (
+        "",
+        None,
+        None,
+        [],
+        {},
+    )
     assert not hidden.heatmap
     assert hidden.counting_review is None
 
@@ -357,7 +370,10 @@ def test_an_outcome_is_entered_corrected_and_never_overwritten(client: Client, r
     assert [o.diagnosis for o in answer.film.outcomes.all()] == ["other", "pneumonia"]
     assert "Atelectasis on CT" in page(client, "film", answer)
     assert client.post(address, {**entry, "known_on": "2999-01-01"}).status_code == 422
-    assert AccessLog.objects.filter(what=f"film {answer.film_id}: final diagnosis", action="changed").count() == 2
+    assert (
+        AccessLog.objects.filter(what=f"film {answer.film_id}: final diagnosis", action="changed").count()
+        == 2
+    )
 
 
 def test_an_outcome_is_kept_from_who_reads_blind(client: Client, reviewer: User) -> None:

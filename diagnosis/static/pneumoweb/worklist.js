@@ -32,7 +32,9 @@
     event.preventDefault();
   });
   document.getElementById("id_q").addEventListener("keydown", (event) => {
-    if (event.key === "Escape") choose(0);
+    if (event.key !== "Escape") return;
+    event.preventDefault(); // the browser would empty the field
+    choose(0);
   });
   // A row that was changed is drawn anew: the focus goes back to where it was.
   document.addEventListener("htmx:afterSettle", (event) => {
