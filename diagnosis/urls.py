@@ -4,6 +4,7 @@ from django.urls import path
 
 from diagnosis.views import (
     batches,
+    clinics,
     comparison,
     dicom,
     films,
@@ -11,8 +12,11 @@ from diagnosis.views import (
     home,
     models,
     monitoring,
+    outcomes,
     patients,
+    readers,
     reviews,
+    worklist,
 )
 
 urlpatterns = [
@@ -47,6 +51,17 @@ urlpatterns = [
     path("predictions/<int:pk>/heatmap.png", films.heatmap, name="heatmap"),
     path("predictions/<int:pk>/review/", reviews.review, name="review"),
     path("review/", reviews.queue, name="review_queue"),
+    path("review/next/", reviews.take_next, name="review_next"),
+    path("review/leave/", reviews.leave, name="review_leave"),
+    path("review/films/<int:pk>/", reviews.film, name="review_film"),
+    path("review/readers/", readers.readers, name="readers"),
+    path("reviews/<int:pk>/withdraw/", reviews.withdraw, name="review_withdraw"),
+    path("worklist/", worklist.worklist, name="worklist"),
+    path("worklist/news/", worklist.news, name="worklist_news"),
+    path("films/<int:pk>/priority/", worklist.set_priority, name="film_priority"),
+    path("films/<int:pk>/assign/", worklist.assign, name="film_assign"),
+    path("films/<int:pk>/outcome/", outcomes.outcome, name="film_outcome"),
+    path("clinics/<int:pk>/", clinics.rules, name="clinic_rules"),
     path("models/", models.version_list, name="models"),
     path("models/compare/", comparison.compare, name="model_compare"),
     path("models/production/", models.production, name="model_production"),

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0002_splits"),
+        ("diagnosis", "0006_viewer"),
     ]
 
     operations = [
