@@ -107,14 +107,15 @@ def memory_rows() -> list[Row]:
     return found
 
 
+# VmHWM, as ru_maxrss would begin with the most that the parent took before it started this process.
 PEAKS = """
-import resource, sys, django
+import re, resource, sys, django
 django.setup()
 from diagnosis import decoding
 decoding.decode(open(sys.argv[1], "rb").read())
 decoding.stop()
-who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-print(*(resource.getrusage(w).ru_maxrss // 1024 for w in who))
+print(int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
 """
 
 
