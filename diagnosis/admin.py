@@ -68,7 +68,7 @@ class FilmRecords(Records):
     list_display = ["pk", "patient", "name", "source_format", "width", "height", "bits", "created_at"]
     list_select_related = ["patient"]
     # The stored picture leaves only through the view that checks and logs.
-    exclude = ["file", "thumbnail"]
+    exclude = ["file", "thumbnail", "values"]
 
     def patient_of(self, record: Film) -> Patient:
         return record.patient

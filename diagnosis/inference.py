@@ -9,7 +9,7 @@ import logging
 import time
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Literal, cast
 
@@ -164,6 +164,9 @@ def _store(prediction: Prediction, answer: Answer) -> None:
     if answer.heatmap is not None:
         name = f"heatmaps/{prediction.film.patient_id}/{prediction.pk}-{prediction.lease_token}.png"
         heatmap = default_storage.save(name, ContentFile(heatmap_png(answer.heatmap)))
+    picture = (
+        {f"picture_{name}": value for name, value in asdict(answer.picture).items()} if answer.picture else {}
+    )
     stored = _finish(
         prediction,
         Prediction.State.SUCCEEDED,
@@ -171,6 +174,7 @@ def _store(prediction: Prediction, answer: Answer) -> None:
         probability=answer.probability,
         threshold=answer.threshold,
         heatmap=heatmap,
+        **picture,
         **common,
     )
     if heatmap and not stored:
@@ -180,8 +184,17 @@ def _store(prediction: Prediction, answer: Answer) -> None:
 def _finish(prediction: Prediction, state: str, **fields: object) -> bool:
     """Write a final state if this worker still holds the lease; else another one has answered."""
     held = Prediction.objects.running().filter(pk=prediction.pk, lease_token=prediction.lease_token)
+    begun, now = prediction.started_at or prediction.queued_at, timezone.now()
     return bool(
-        held.update(state=state, lease_token=None, lease_until=None, finished_at=timezone.now(), **fields)
+        held.update(
+            state=state,
+            lease_token=None,
+            lease_until=None,
+            finished_at=now,
+            waiting_seconds=(begun - prediction.queued_at).total_seconds(),
+            reading_seconds=(now - begun).total_seconds(),
+            **fields,
+        )
     )
 
 

@@ -7,8 +7,8 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0003_reading"),
-        ("diagnosis", "0002_splits"),
+        ("accounts", "0004_reading"),
+        ("diagnosis", "0004_batches"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

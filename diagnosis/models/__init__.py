@@ -1,7 +1,9 @@
 """The tables. Rules that must always hold are constraints of the database, not habits of the code."""
 
 from diagnosis.models.audit import AccessLog
+from diagnosis.models.batches import Arrival, ArrivalQuerySet, Batch
 from diagnosis.models.clinical import Film, Patient, Priority, Study
+from diagnosis.models.monitoring import WorkerSign
 from diagnosis.models.reading import (
     Outcome,
     Prediction,
@@ -18,6 +20,9 @@ from diagnosis.models.worklist import WorklistRow
 __all__ = [
     "AccessLog",
     "AppendOnly",
+    "Arrival",
+    "ArrivalQuerySet",
+    "Batch",
     "Film",
     "ModelVersion",
     "Outcome",
@@ -31,5 +36,6 @@ __all__ = [
     "SplitEntry",
     "StageChange",
     "Study",
+    "WorkerSign",
     "WorklistRow",
 ]

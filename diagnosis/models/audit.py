@@ -21,6 +21,7 @@ class AccessLog(models.Model):
         CHANGED = "changed", "Changed"
         UPLOADED = "uploaded", "Uploaded a film"
         REVIEWED = "reviewed", "Reviewed"
+        EXPORTED = "exported", "Exported"
         SEARCHED = "searched", "Searched"
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")

@@ -89,7 +89,11 @@ class Study(models.Model):
 
 
 class Film(models.Model):
-    """One radiograph, stored as a lossless greyscale PNG without metadata."""
+    """One radiograph, stored as a lossless greyscale PNG without metadata.
+
+    `facts` is what a DICOM file said of the picture, without identity (`ml.dicom`); `values` are its modality values
+    as a 16-bit PNG, of which `facts["values"]` says how they are counted. Both are empty for PNG and JPEG.
+    """
 
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="films")
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="films")
@@ -97,6 +101,7 @@ class Film(models.Model):
     name = models.CharField("file name as received", max_length=200)
     file = models.FileField(max_length=200)
     thumbnail = models.FileField(max_length=200)
+    values = models.FileField(max_length=200, blank=True)
     source_format = models.CharField(max_length=8)
     source_bytes = models.PositiveBigIntegerField()
     width = models.PositiveIntegerField()
@@ -105,6 +110,11 @@ class Film(models.Model):
     # Colour is gone from the stored picture, but the gate must still know of it: photographs have colour.
     colourfulness = models.FloatField("mean spread of the source's colour channels, 0 to 1", default=0)
     notes = models.JSONField("what was changed on arrival", default=list, blank=True)
+    facts = models.JSONField("what the source said, without identity", default=dict, blank=True)
+    # Keyed, so that the number itself, by which a hospital finds the patient, cannot be had from it.
+    sop_hash = models.CharField(
+        "keyed hash of the DICOM instance's number", max_length=64, blank=True, db_index=True
+    )
     priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.ROUTINE)
     assigned_to = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     uploaded_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")

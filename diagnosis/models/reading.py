@@ -71,6 +71,13 @@ class Prediction(models.Model):
     failure = models.CharField(max_length=500, blank=True)
     receipt = models.JSONField(default=dict, blank=True)
     compute_ms = models.FloatField("time in the model, ms", null=True)
+    # Told by the timestamps too, but monitoring sorts a year's films by them.
+    waiting_seconds = models.FloatField("from the request to a worker, s", null=True)
+    reading_seconds = models.FloatField("from the worker to the end, s", null=True)
+    # Of the film as this model version took it (see ml.reference): monitoring compares them with the version's card.
+    picture_mean = models.FloatField("mean grey, share of full scale", null=True)
+    picture_deviation = models.FloatField("deviation of the greys, share of full scale", null=True)
+    picture_sharpness = models.FloatField("mean absolute Laplacian, greys of 255", null=True)
 
     objects: ClassVar[PredictionQuerySet] = PredictionQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -101,6 +108,7 @@ class Prediction(models.Model):
                 fields=["-priority", "queued_at"], condition=Q(state="queued"), name="prediction_queue"
             ),
             models.Index(fields=["lease_until"], condition=Q(state="running"), name="prediction_leases"),
+            models.Index(fields=["state", "queued_at"], name="prediction_by_state"),
         ]
 
     # Set on the object of one request by `diagnosis.blinding`, which then also empties what must not be seen.

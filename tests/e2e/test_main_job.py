@@ -19,9 +19,9 @@ from tests.processes import LiveSite
 
 SAMPLES = sorted((Path(synthesize.__file__).parent / "samples").glob("*.png"))
 PAGES = [
-    "", "patients/", "patients/new/", "patients/1/", "patients/1/upload/", "films/1/", "review/", "models/",
-    "models/1/", "worklist/", "worklist/?show=all", "review/films/1/", "review/readers/", "films/1/outcome/",
-    "clinics/1/", "accounts/profile/", "accounts/password/change/",
+    "", "patients/", "patients/new/", "patients/1/", "patients/1/upload/", "patients/1/compare/", "films/1/", "review/",
+    "models/", "models/1/", "worklist/", "worklist/?show=all", "review/films/1/", "review/readers/",
+    "films/1/outcome/", "clinics/1/", "accounts/profile/", "accounts/password/change/",
 ]  # fmt: skip
 FINAL = re.compile("Pneumonia|Normal|Not answered|Failed")
 
@@ -178,8 +178,8 @@ def test_each_role_finds_its_pages(reading_room: Page, live_site: LiveSite) -> N
     menus = {
         "clinician": ["Worklist", "Patients"],
         "reviewer": ["Worklist", "Patients", "Review"],
-        "staff": ["Worklist", "Patients", "Review", "Models"],
-        "admin": ["Worklist", "Patients", "Review", "Models", "Admin"],
+        "staff": ["Worklist", "Patients", "Review", "Models", "Monitoring"],
+        "admin": ["Worklist", "Patients", "Review", "Models", "Monitoring", "Admin"],
     }
     for who, entries in menus.items():
         log_in(page, live_site, who)

@@ -11,7 +11,14 @@ from tests.e2e.test_main_job import breaches, log_in
 from tests.processes import LiveSite
 
 READ = re.compile(r"Pneumonia|Normal|Not answered|Failed|Hidden")
-PAGES = ["worklist/?show=all", "review/", "review/films/2/", "review/readers/", "films/2/", "films/2/outcome/"]
+PAGES = [
+    "worklist/?show=all",
+    "review/",
+    "review/films/2/",
+    "review/readers/",
+    "films/2/",
+    "films/2/outcome/",
+]
 
 
 @pytest.fixture
