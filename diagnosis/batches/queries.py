@@ -9,7 +9,8 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from diagnosis.batches import assigning, deciding
-from diagnosis.models import Arrival, Batch, Patient, Prediction
+from diagnosis.models import Arrival, Batch, Film, Patient, Prediction
+from diagnosis.queries import with_predictions
 from ml.decoded import Offered
 
 RATE_SECONDS = 60
@@ -90,8 +91,7 @@ def progress(batch: Batch) -> Progress:
 
 def with_answers(arrivals: QuerySet[Arrival]) -> QuerySet[Arrival]:
     """Arrivals with their film, its patient, study and predictions."""
-    predictions = Prefetch("film__predictions", Prediction.objects.newest_first())
-    return arrivals.select_related("film__patient", "film__study").prefetch_related(predictions)
+    return arrivals.prefetch_related(Prefetch("film", with_predictions(Film.objects.all())))
 
 
 def with_counts(batches: QuerySet[Batch]) -> QuerySet[Batch]:
