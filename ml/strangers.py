@@ -9,6 +9,7 @@ lists share no package, so that what measures the gate comes from other hands th
 from __future__ import annotations
 
 import gzip
+import importlib
 import importlib.util
 import io
 import warnings
@@ -81,8 +82,7 @@ def _volume(path: Path) -> NDArray[Any]:
         with warnings.catch_warnings(), gzip.open(path) as opened:
             warnings.simplefilter("ignore")
             return np.asarray(pydicom.dcmread(io.BytesIO(opened.read()), force=True).pixel_array)
-    import nibabel
-
+    nibabel: Any = importlib.import_module("nibabel")
     return np.asarray(nibabel.load(path).dataobj)
 
 
