@@ -156,7 +156,9 @@ def assign(request: UserRequest, pk: int) -> HttpResponse:
     )
     told = _answer(request, shown, chosen)
     if request.htmx:  # type: ignore[attr-defined]
-        return render(request, "batches/_undecided.html", {**_undecided(shown), "told": told})
+        response = render(request, "batches/_undecided.html", {**_undecided(shown), "told": told})
+        response["HX-Trigger"] = "assigned"
+        return response
     for kind, text in told:
         messages.add_message(request, messages.SUCCESS if kind == "success" else messages.ERROR, text)
     return redirect("batch", pk)
@@ -166,8 +168,10 @@ def assign(request: UserRequest, pk: int) -> HttpResponse:
 @clinician_required
 def give_up(request: UserRequest, pk: int) -> HttpResponse:
     """Close what was announced and is sent no more."""
-    missing = arriving.give_up(get_batch_for(request.user, pk))
-    messages.success(request, f"{missing} files that were not sent are left out.")
+    shown = get_batch_for(request.user, pk)
+    sending.give_up(shown)
+    missing = arriving.give_up(shown)
+    messages.success(request, f"What was not sent is left out: {missing} films." if missing else "Left out.")
     return redirect("batch", pk)
 
 

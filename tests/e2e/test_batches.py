@@ -7,7 +7,7 @@ import zipfile
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.e2e.test_main_job import breaches, log_in
+from tests.e2e.test_main_job import breaches, file, log_in
 from tests.pictures import png
 from tests.processes import LiveSite
 from tests.samples import sample_films
@@ -27,9 +27,9 @@ def sixty() -> bytes:
         "empty.png": b"",
     }
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in {**films, **bad}.items():
-            file.writestr(name, content)
+            archive.writestr(name, content)
     return packed.getvalue()
 
 
@@ -96,9 +96,7 @@ def test_the_pages_of_batches_fit_and_keep_to_wcag(page: Page, live_site: LiveSi
 def begin(page: Page, site: LiveSite, files: dict[str, bytes], number: str = "") -> None:
     page.goto(f"{site.url}batches/new/")
     page.get_by_label("Patient number").fill(number)
-    page.locator("#batch-files").set_input_files(
-        [{"name": name, "mimeType": "", "buffer": content} for name, content in files.items()]
-    )
+    page.locator("#batch-files").set_input_files([file(name, content) for name, content in files.items()])
 
 
 def offset(route: Route) -> str:
