@@ -6,6 +6,7 @@ film is refused in words, and the next one gets a new child.
 """
 
 import atexit
+import fcntl
 import json
 import logging
 import os
@@ -55,6 +56,10 @@ class _Child:
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self.last = False
+        if sys.platform == "linux":
+            # 1 MB at a time, for 64 KB would be hundreds of turns a film.
+            for stream in (self.process.stdin, self.process.stdout):
+                fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, 2**20)
 
     @property
     def alive(self) -> bool:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import config, dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.errors import BytesLengthException, InvalidDicomError
@@ -44,6 +45,8 @@ _SC = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.7.2", "1.2.840.1000
        "1.2.840.10008.5.1.4.1.1.7.4")  # fmt: skip
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+_UNDEFINED = 0xFFFFFFFF
+"""The length of what ends with a delimiter."""
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _PIXELS = (
     "SOPClassUID", "SpecificCharacterSet", "BurnedInAnnotation", "PresentationIntentType", "NumberOfFrames",
@@ -203,7 +206,11 @@ def _check_pixels(dataset: Dataset, syntax: UID) -> None:
         raise UnsupportedSamples(
             f"This DICOM file's pixels are floating-point numbers, which are not read; {_EXPORT}."
         )
-    if not dataset.get("PixelData"):
+    element = dataset.get_item("PixelData")
+    there = len(element.value or b"") if element is not None else 0
+    if isinstance(element, RawDataElement) and there < element.length != _UNDEFINED:
+        raise DamagedFile(_incomplete(there, element.length))
+    if not there:
         raise NoPixels(
             "This DICOM file holds no picture (no Pixel Data); export the film again and upload that."
         )
@@ -250,10 +257,7 @@ def _check_length(dataset: Dataset) -> None:
     row = int(dataset.Columns) * samples * int(dataset.BitsAllocated) // 8
     expected, there = row * int(dataset.Rows), len(dataset.PixelData)
     if there < expected:
-        raise DamagedFile(
-            f"This DICOM file is incomplete: it holds {there:,} of {expected:,} bytes of the picture. Copy it again "
-            "and upload that."
-        )
+        raise DamagedFile(_incomplete(there, expected))
     if there >= expected + row:
         raise WrongSize(_wrong_size(dataset, f"{there:,} bytes instead of {expected:,}"))
 
@@ -276,6 +280,13 @@ def _check_frame(dataset: Dataset, syntax: UID) -> None:
         )
     if (found.rows, found.columns) != (dataset.Rows, dataset.Columns):
         raise WrongSize(_wrong_size(dataset, f"{found.columns} x {found.rows} pixels"))
+
+
+def _incomplete(there: int, expected: int) -> str:
+    return (
+        f"This DICOM file is incomplete: it holds {there:,} of {expected:,} bytes of the picture. Copy it again and "
+        "upload that."
+    )
 
 
 def _wrong_size(dataset: Dataset, there: str) -> str:

@@ -51,6 +51,8 @@ _OTHER_VIEWS = {
 """Of PS3.3 C.8.7.1.1 and what is written in its place: lateral, oblique, decubitus, axial."""
 _OTHER_WORDS = re.compile(r"lateral|oblique|decubitus|axial|tangential|lordotic", re.IGNORECASE)
 _AGE = re.compile(r"^(\d{1,3})([DWMY])$")
+OLDEST = 90.0
+"""Older patients are kept as this old: so few are, that the age would say who."""
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 
 
@@ -131,9 +133,9 @@ def _spacing(dataset: Dataset) -> dict[str, Any]:
 
 def _age(dataset: Dataset, offered: Offered) -> float | None:
     if offered.birth_date and offered.study_date and offered.birth_date <= offered.study_date:
-        return round((offered.study_date - offered.birth_date).days / 365.25, 1)
+        return min(round((offered.study_date - offered.birth_date).days / 365.25, 1), OLDEST)
     match = _AGE.match(_text(dataset, "PatientAge", 8).upper())
-    return round(int(match[1]) * _YEARS[match[2]], 1) if match else None
+    return min(round(int(match[1]) * _YEARS[match[2]], 1), OLDEST) if match else None
 
 
 def _device(dataset: Dataset, offered: Offered) -> dict[str, str]:

@@ -51,23 +51,25 @@ def write_film(
     modality: str = "DX",
     syntax: UID = ExplicitVRLittleEndian,
     seed: str = "film",
+    merged: Dataset | None = None,
     **elements: Any,
 ) -> bytes:
     """A DICOM file of stored values (H, W), or (H, W, 3) for RGB.
 
-    `elements` are set by keyword after all others; None leaves an element out. UIDs come from `seed`, so that the same
-    call gives the same bytes.
+    `elements` are set by keyword after all others (None leaves one out), then those of `merged`. UIDs come from
+    `seed`, so that the same call gives the same bytes.
     """
     dataset = _header(stored, bits, photometric, modality, seed)
     dataset.PixelData = np.ascontiguousarray(stored).tobytes()
     dataset["PixelData"].VR = "OB" if stored.dtype.itemsize == 1 else "OW"
-    if syntax not in (ExplicitVRLittleEndian,):
+    if syntax != ExplicitVRLittleEndian:
         dataset.compress(syntax, generate_instance_uid=False)
     for keyword, value in elements.items():
         if value is not None:
             setattr(dataset, keyword, value)
         elif keyword in dataset:
             delattr(dataset, keyword)
+    dataset.update(merged or {})
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

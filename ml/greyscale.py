@@ -18,6 +18,11 @@ from pydicom.multival import MultiValue
 from ml.images import ImageError, Pixels
 
 Function = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
+_FUNCTIONS: dict[str, Function] = {
+    "LINEAR": "LINEAR",
+    "LINEAR_EXACT": "LINEAR_EXACT",
+    "SIGMOID": "SIGMOID",
+}
 Array = NDArray[np.float64]
 BAND = 2**20
 """Pixels that are looked up at once: numpy makes an index of 8 bytes of each."""
@@ -163,10 +168,10 @@ def _brightness(
 def window_of(dataset: Dataset) -> Window | None:
     """The file's first window; None where it has none, or none that the standard allows."""
     center, width = _number(dataset.get("WindowCenter"), None), _number(dataset.get("WindowWidth"), None)
-    function = str(dataset.get("VOILUTFunction") or "LINEAR")
-    if center is None or width is None or width <= 0 or (function == "LINEAR" and width < 1):
+    function = _FUNCTIONS.get(str(dataset.get("VOILUTFunction") or "LINEAR"))
+    if function is None or center is None or width is None or width <= 0:
         return None
-    if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
+    if function == "LINEAR" and width < 1:
         return None
     return Window(center, width, function, "file")
 

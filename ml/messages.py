@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from ml.decoded import Decoded, Offered
 
@@ -19,7 +19,7 @@ _LONGEST = 2**31
 _PICTURES = ("picture", "preview", "values")
 
 
-def read_message(stream: BinaryIO) -> bytes | None:
+def read_message(stream: IO[bytes]) -> bytes | None:
     """The next message; None where the stream ends, before it or within it."""
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
@@ -29,7 +29,7 @@ def read_message(stream: BinaryIO) -> bytes | None:
     return body if len(body) == length else None
 
 
-def write_message(stream: BinaryIO, body: bytes) -> None:
+def write_message(stream: IO[bytes], body: bytes) -> None:
     stream.write(_LENGTH.pack(len(body)))
     stream.write(body)
 

@@ -1,6 +1,9 @@
 """How fast the site takes in, reads and shows films. Needs settings and a prepared database."""
 
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 import uuid
 import zipfile
@@ -10,21 +13,24 @@ from functools import partial
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import reverse
 from PIL import Image
 
-from diagnosis import inference, intake, registry
+from diagnosis import decoding, inference, intake, registry
 from diagnosis.batches import arriving, sending, unpacking
 from diagnosis.batches.arriving import Announced
 from diagnosis.batches.filing import Sender
 from diagnosis.models import Batch, Film, ModelVersion, Patient, Prediction, Study
+from ml.dicomwrite import write_film
 from ml.images import read_radiograph
 from pneumoweb.accounts.models import Clinic, User
 from pneumoweb.broker import embedded
 from tests.factories import ClinicFactory, PatientFactory, make_user
+from tests.pictures import encoded, png
 from tests.processes import Broker
 from tests.samples import sample_films
 
@@ -59,16 +65,59 @@ def intake_rows() -> list[Row]:
     """Films a second that one thread takes in: check, decode, store, rows, wake."""
     patient = PatientFactory()
     found = []
+    decoding.decode(png())
     for kind, files in (
         ("synthetic PNG as shipped", sample_films(FILMS)),
         ("PNG of 2,000 pixels", full_size("PNG", FILMS)),
         ("JPEG of 2,000 pixels", full_size("JPEG", FILMS)),
+        ("DICOM of 2,000 pixels, 12 bits", full_size_dicom(FILMS)),
     ):
         spent = [seconds(partial(take_in, patient, data)) for data in files]
         rate = 1 / statistics.median(spent)
         found.append({"what": f"intake: {kind}", "figure": round(rate, 2), "unit": "films/s"})
     Prediction.objects.all().delete()
+    return [*found, *memory_rows()]
+
+
+def full_size_dicom(number: int) -> list[bytes]:
+    """Return the same films as DX, uncompressed, as most detectors send them."""
+    grey = [np.asarray(Image.open(BytesIO(data)).convert("L")) for data in full_size("PNG", number)]
+    return [
+        write_film(pixels.astype(np.uint16) << 4, bits=12, seed=f"bench {n}") for n, pixels in enumerate(grey)
+    ]
+
+
+def memory_rows() -> list[Row]:
+    """Most memory that a process of the site, and its decoder, took for one film of 49 megapixels."""
+    noise = np.random.default_rng(0).integers(0, 255, (7000, 7000), dtype=np.uint8)
+    picture = Image.fromarray(noise).resize((7000, 7000), Image.Resampling.BOX, box=(0, 0, 700, 700))
+    coloured = Image.merge("RGBA", [picture] * 3 + [picture.point(lambda alpha: alpha | 128)])
+    found: list[Row] = []
+    for what, content in (
+        ("grey JPEG", encoded(picture, "JPEG")),
+        ("RGBA PNG", encoded(coloured)),
+        ("DICOM of 16 bits", write_film(np.asarray(picture).astype(np.uint16) * 257, bits=16)),
+    ):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            command = [sys.executable, "-c", PEAKS, file.name]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        for who, most in zip(("the process that asks", "its decoder"), done.stdout.split(), strict=True):
+            figure = {"what": f"memory of {who}: {what} of 49 megapixels", "figure": int(most), "unit": "MB"}
+            found.append(figure)
     return found
+
+
+PEAKS = """
+import resource, sys, django
+django.setup()
+from diagnosis import decoding
+decoding.decode(open(sys.argv[1], "rb").read())
+decoding.stop()
+who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+print(*(resource.getrusage(w).ru_maxrss // 1024 for w in who))
+"""
 
 
 def batch_rows() -> list[Row]:
@@ -117,7 +166,12 @@ def out_of_a_zip(batch: Batch, files: Sequence[bytes]) -> None:
 def take_in(patient: Patient, data: bytes) -> None:
     upload = ContentFile(data, name="film")
     received = intake.receive(
-        patient.created_by, patient, upload, taken_on=date(2026, 11, 1), upload_key=uuid.uuid4()
+        patient.created_by,
+        patient,
+        upload,
+        taken_on=date(2026, 11, 1),
+        upload_key=uuid.uuid4(),
+        answered=True,
     )
     if not received.created:
         raise AssertionError("the films of a benchmark must differ")
