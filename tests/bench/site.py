@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 import uuid
+import zipfile
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from functools import partial
@@ -22,7 +23,10 @@ from django.utils import timezone
 from PIL import Image
 
 from diagnosis import decoding, inference, intake, registry, worklist, worklistpage
-from diagnosis.models import Film, ModelVersion, Patient, Prediction, Review, Study
+from diagnosis.batches import arriving, sending, unpacking
+from diagnosis.batches.arriving import Announced
+from diagnosis.batches.filing import Sender
+from diagnosis.models import Batch, Film, ModelVersion, Patient, Prediction, Review, Study
 from ml.dicomwrite import write_film
 from ml.images import read_radiograph
 from pneumoweb.accounts.models import Clinic, User
@@ -43,7 +47,7 @@ def rows() -> list[Row]:
     broker = Broker(embedded(settings.BROKER_DIR))
     broker.start()
     try:
-        return [*intake_rows(), *worker_rows(), *page_rows(), *monitoring_rows()]
+        return [*intake_rows(), *batch_rows(), *worker_rows(), *page_rows(), *monitoring_rows()]
     finally:
         broker.stop()
 
@@ -117,6 +121,49 @@ decoding.stop()
 print(int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
 """
+
+
+def batch_rows() -> list[Row]:
+    """Films a second through a batch, after decoders and caches are warm: sent one by one, and out of a zip."""
+    found = []
+    for kind, files in (
+        ("synthetic PNG as shipped", sample_films(FILMS)),
+        ("JPEG of 2,000 pixels", full_size("JPEG", FILMS)),
+    ):
+        for way, take in (("one by one", one_by_one), ("out of a zip", out_of_a_zip)):
+            spent = []
+            for _ in range(3):
+                patient = PatientFactory()
+                batch = Batch.objects.create(
+                    clinic=patient.clinic,
+                    by=patient.created_by,
+                    name="Bench",
+                    patient=patient,
+                    taken_on=date(2026, 11, 1),
+                )
+                spent.append(seconds(partial(take, batch, files)))
+                if patient.films.count() != len(files):
+                    raise AssertionError("not every film of the batch was taken in")
+            rate = len(files) / statistics.median(spent)
+            found.append({"what": f"batch, {way}: {kind}", "figure": round(rate, 2), "unit": "films/s"})
+    Prediction.objects.all().delete()
+    return found
+
+
+def one_by_one(batch: Batch, files: Sequence[bytes]) -> None:
+    listed = [Announced(f"{n}.png", len(data), "") for n, data in enumerate(files)]
+    for row, data in zip(arriving.announce(batch, listed), files, strict=True):
+        arriving.receive(batch.arrivals.get(key=row["key"]), ContentFile(data), Sender(batch.by))
+
+
+def out_of_a_zip(batch: Batch, files: Sequence[bytes]) -> None:
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        for n, data in enumerate(files):
+            file.writestr(f"{n}.png", data)
+    sending.begin(batch, "bench.zip", packed.tell(), "")
+    sending.add_part(batch, 0, ContentFile(packed.getvalue(), name="part"))
+    unpacking.work(seconds=600)
 
 
 def take_in(patient: Patient, data: bytes) -> None:
