@@ -5,18 +5,30 @@ from diagnosis.models.clinical import Film, Patient, Study
 from diagnosis.models.reading import Prediction, PredictionQuerySet, Review
 from diagnosis.models.registry import ModelVersion, StageChange
 from diagnosis.models.rules import AppendOnly
-from diagnosis.models.training import SplitEntry
+from diagnosis.models.training import (
+    Fingerprint,
+    NearIdentical,
+    SplitEntry,
+    SplitGroup,
+    TrainingRun,
+    TrainingRunQuerySet,
+)
 
 __all__ = [
     "AccessLog",
     "AppendOnly",
     "Film",
+    "Fingerprint",
     "ModelVersion",
+    "NearIdentical",
     "Patient",
     "Prediction",
     "PredictionQuerySet",
     "Review",
     "SplitEntry",
+    "SplitGroup",
     "StageChange",
     "Study",
+    "TrainingRun",
+    "TrainingRunQuerySet",
 ]
