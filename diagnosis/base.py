@@ -58,7 +58,11 @@ def listed() -> list[BaseFilm]:
                 facts = path.stat()
                 films.append(
                     BaseFilm(
-                        f"{label}/{path.name}", label, dataset.patient_of(path), facts.st_size, facts.st_mtime_ns
+                        f"{label}/{path.name}",
+                        label,
+                        dataset.patient_of(path),
+                        facts.st_size,
+                        facts.st_mtime_ns,
                     )
                 )
     return films

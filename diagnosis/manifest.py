@@ -61,9 +61,7 @@ def outlook() -> Outlook:
     labels = list(confirmed())
     shares = splits.expected({row.patient_id for row in labels})
     gone = _gone(labels)
-    found.reviewed.update(
-        (shares[row.patient_id], row.label) for row in labels if row.film_id not in gone
-    )
+    found.reviewed.update((shares[row.patient_id], row.label) for row in labels if row.film_id not in gone)
     try:
         films = base.listed()
     except base.BaseUnusable as error:
@@ -122,7 +120,8 @@ def freeze(beat: Callable[[], None] = lambda: None) -> tuple[list[Entry], list[s
     kept = [entry for entry in entries if (entry.film or entry.file) not in doubtful]
     if len(kept) < len(entries):
         notes.append(
-            f"{len(entries) - len(kept)} film(s) left out: they look like films of patients on another side of the split."
+            f"{len(entries) - len(kept)} film(s) left out: they look like films of patients on another side of the "
+            "split."
         )
     found = problems(counted(kept))
     if found:
@@ -194,10 +193,21 @@ def _base_entries(notes: list[str], beat: Callable[[], None]) -> list[Entry]:
     shares = splits.base_shares(films)
     unreadable = [film.file for film in films if not film.print]
     if unreadable:
-        notes.append(f"{len(unreadable)} film(s) of the base folder left out: they cannot be read ({unreadable[0]} …).")
+        notes.append(
+            f"{len(unreadable)} film(s) of the base folder left out: they cannot be read ({unreadable[0]} …)."
+        )
     return [
         Entry(
-            "base", None, film.file, film.label, None, "", f"base {film.patient}", None, shares[film.patient], film.sha256
+            "base",
+            None,
+            film.file,
+            film.label,
+            None,
+            "",
+            f"base {film.patient}",
+            None,
+            shares[film.patient],
+            film.sha256,
         )
         for film in films
         if film.print

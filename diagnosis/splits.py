@@ -47,7 +47,7 @@ def base_shares(films: Sequence[BaseFilm]) -> dict[str, str]:
 
 
 def expected(owners: Iterable[Owner]) -> dict[Owner, str]:
-    """Return the share that each has in the ledger, or would be given by itself. Nothing is written or read from files."""
+    """Return the share that each has in the ledger, or would be given by itself. Nothing is written."""
     ledger = _ledger()
     return {owner: ledger[owner][1] if owner in ledger else _drawn(owner) for owner in owners}
 

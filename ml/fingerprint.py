@@ -1,4 +1,4 @@
-"""A film's fingerprint: near-identical pictures have nearly the same one, whatever their size, format and brightness."""
+"""A film's fingerprint: near-identical pictures have nearly the same one, whatever their size, format, brightness."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ml.images import Radiograph, fit
 CELLS = 16
 BITS = CELLS * CELLS
 NEAR = 14
-"""Bits of 256 by which the fingerprints of one picture may differ. On the 5,216 training films of Kermany et al. (2018),
+"""Bits of 256 by which the fingerprints of one picture may differ. On 5,216 training films of Kermany et al. (2018),
 copies at half size as JPEG of quality 50 differed from their films by 5 bits (median) and 14 (99th percentile); of the
 13.6 million pairs of films, 5 of different patients were as near."""
 Prints = NDArray[np.uint64]

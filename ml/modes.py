@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,6 @@ from ml.images import resize, standardise
 from ml.material import Prepared
 from ml.runtime import Keras, LiteRT, Runtime
 
-MODES = ("head", "last", "whole")
 LAST_LAYERS: dict[str, tuple[str, ...]] = {
     "sequential": ("last_", network.HIDDEN, network.CLASSES),
     "lite0": ("block11_", "block12_", "block13_", "block14_", "block15_", "head_", network.CLASSES),
@@ -66,11 +66,12 @@ def train_head(
     Returns the state, and logits (n,) of the training films, each from a classifier that did not learn from films of
     its patient (five folds). The embeddings are the checkpoint: the rest takes a second, and is the same each time.
     """
-    runtime, side = _runtime(init), int(model.input_shape[1])
+    runtime, side = runtime_of(init), int(model.input_shape[1])
     embeddings = _kept(
         checkpoints.folder / "embeddings.npy", lambda: _embed_training(runtime, prepared, side, seed)
     )
     judged = _kept(checkpoints.folder / "judged.npy", lambda: _embed(runtime, prepared.judged))
+    at_work = time.monotonic()
     begun = _head_of(model)
     state, best = checkpoints.state, begun
     targets = prepared.train_targets
@@ -83,6 +84,7 @@ def train_head(
         if progress:
             progress(Progress(epoch, epochs, 1, 1, row["loss"], row["auc"], None, row))
     _set_head(model, best)
+    state.seconds = time.monotonic() - at_work
     patients = [film.patient for film in prepared.split.train]
     return state, crossfitted(begun, embeddings, targets, patients, max(1, state.best_epoch), seed)
 
@@ -108,8 +110,7 @@ def crossfitted(
         out = folds == fold
         taught = begun
         if len(set(targets[~out].tolist())) == 2:
-            for taught, _ in _epochs(begun, embeddings[:, ~out], targets[~out], epochs, seed):
-                pass
+            *_, (taught, _) = _epochs(begun, embeddings[:, ~out], targets[~out], epochs, seed)
         found[out] = taught.logits(embeddings[0, out])
     return found
 
@@ -159,14 +160,16 @@ def _head_of(model: keras.Model) -> Head:
 
 def _set_head(model: keras.Model, head: Head) -> None:
     half, offset = head.direction / 2, head.offset / 2
-    model.get_layer(network.CLASSES).set_weights([np.stack([-half, half], axis=1), np.array([-offset, offset])])
+    model.get_layer(network.CLASSES).set_weights(
+        [np.stack([-half, half], axis=1), np.array([-offset, offset])]
+    )
 
 
-def _runtime(init: Path) -> Runtime:
-    """What serves `init`, so that the classifier learns from the embeddings that it will meet."""
-    if artifact.load_card(init).runtime == "litert":
-        return LiteRT(init / artifact.LITERT_FILE)
-    return Keras(init / artifact.KERAS_FILE)
+def runtime_of(version: Path) -> Runtime:
+    """What serves the version in this folder. A classifier learns from the embeddings that it will meet."""
+    if artifact.load_card(version).runtime == "litert":
+        return LiteRT(version / artifact.LITERT_FILE)
+    return Keras(version / artifact.KERAS_FILE)
 
 
 def _embed(runtime: Runtime, films: fitting.Films) -> NDArray[np.float32]:
@@ -180,7 +183,9 @@ def _embed_training(runtime: Runtime, prepared: Prepared, side: int, seed: int) 
         parts = []
         for start in range(0, len(prepared.train), 32):
             films = [
-                _changed(prepared.train[row], np.random.default_rng([seed, copy, row]) if copy else None, side)
+                _changed(
+                    prepared.train[row], np.random.default_rng([seed, copy, row]) if copy else None, side
+                )
                 for row in range(start, min(start + 32, len(prepared.train)))
             ]
             parts.append(runtime.run(np.stack(films)[..., None]).embeddings)

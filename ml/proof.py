@@ -255,7 +255,9 @@ def _inherited_gate(
     measured = evidence.gate_rates(
         parameters, prepared.validation, second.pictures_of(second.held_back), second.name, seed
     )
-    description = f"{before.gate['description']} It was taken over from {before.name} as it is, and measured again."
+    description = (
+        f"{before.gate['description']} It was taken over from {before.name} as it is, and measured again."
+    )
     return parameters, {**before.gate, "description": description, "measured": measured}
 
 

@@ -22,11 +22,13 @@ from tqdm import tqdm
 
 from ml import artifact, dataset, fitting, metrics, modes, network, weights
 from ml.artifact import ArtifactError, Card
+from ml.catalogue import MODES
 from ml.dataset import DatasetError
 from ml.fitting import Progress, ResumeError
 from ml.images import PREPROCESSING_VERSION, ImageError
 from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
 from ml.proof import write
+from ml.runtime import run_all
 from ml.weights import WeightsError
 
 __all__ = ["About", "Proof", "Second", "TrainingError", "train"]
@@ -54,9 +56,8 @@ def train(
 
     Work in progress is kept beside it, in `out` + `.unfinished`, so that the same call goes on after a crash. `init`
     is a model version to start from, `imagenet` a checkpoint of ImageNet weights. `mode` says what of it learns: `head`
-    (the classifier alone), `last` (the last stages) or `whole`. Into the file `answers` goes what the model, or one like
-    it, says of films that it did not learn from. Raises `DatasetError`, `ImageError`,
-    `ArtifactError`, `TrainingError`, `WeightsError` and `ResumeError`, each with a sentence.
+    (the classifier alone), `last` (the last stages) or `whole`. Into the file `answers` goes what the model, or one
+    like it, says of films that it did not learn from. Raises `DatasetError`, `ImageError`, `ArtifactError`, `TrainingError`, `WeightsError` and `ResumeError`, each with a sentence.
     """
     if out.exists():
         raise TrainingError(f"{out} is already there; choose another folder or delete it.")
@@ -70,7 +71,7 @@ def train(
         raise TrainingError(
             "ImageNet weights are for architecture lite0, and not beside a model to start from."
         )
-    if mode not in modes.MODES or (mode != "whole" and init is None):
+    if mode not in MODES or (mode != "whole" and init is None):
         raise TrainingError("The mode is head, last or whole; head and last need a version to start from.")
     about, proof, recipe = about or About(), proof or Proof(), fitting.RECIPES[architecture]
     if also and proof.second_population:
@@ -129,9 +130,11 @@ def train(
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     card = write(unfinished, out.name, architecture, model, state, prepared, second, seed, about, proof)
+    if mode == "head":
+        card.training |= {"learning_rate": modes.HEAD_RATE, "weight_decay": modes.HEAD_PULL}
     artifact.seal(unfinished, card)
     if answers:
-        _write_answers(answers, prepared, model, card.calibration["temperature"], doubts)
+        _write_answers(answers, prepared, unfinished, card.calibration["temperature"], doubts)
     unfinished.rename(out)
     checkpoints.delete()
     return artifact.load_card(out)
@@ -156,12 +159,12 @@ def _start_from(model: keras.Model, init: Path, start: Card, architecture: str) 
 def _write_answers(
     file: Path,
     prepared: Prepared,
-    model: keras.Model,
+    version: Path,
     temperature: float,
     doubts: NDArray[np.float64] | None,
 ) -> None:
     """Probabilities of the validation films, and of the training films where classifiers were taught without them."""
-    judged = fitting.logits(model, prepared.validation_films)
+    judged = run_all(modes.runtime_of(version), prepared.validation_films).logits
     found = list(zip(prepared.split.validation, judged, strict=True))
     if doubts is not None:
         found += zip(prepared.split.train, doubts, strict=True)
@@ -234,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--init", type=Path, metavar="DIR", help="model version to start from")
-    parser.add_argument("--mode", choices=modes.MODES, default="whole", help="what of the start version learns")
+    parser.add_argument("--mode", choices=MODES, default="whole", help="what of the start version learns")
     parser.add_argument(
         "--keep-gate", action="store_true", help="take over the gate of the start version, measured anew"
     )
@@ -262,7 +265,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--answers", type=Path, metavar="FILE", help="write what it says of films that it did not learn from"
     )
     parser.add_argument("--json", action="store_true", help="print the card as JSON")
-    parser.add_argument("--lines", action="store_true", help="progress as JSON on standard output, for programs")
+    parser.add_argument(
+        "--lines", action="store_true", help="progress as JSON on standard output, for programs"
+    )
     options = parser.parse_args(arguments)
     lines = _Lines()
     try:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
 
-from diagnosis import housekeeping, inference, tasks
+from diagnosis import housekeeping, inference, tasks, training
 
 log = logging.getLogger(__name__)
 
@@ -50,4 +50,7 @@ def once() -> dict[str, int]:
     tally = inference.reconcile()
     for _ in range(min(settings.WORKERS, math.ceil(tally["waiting"] / settings.INFERENCE_BATCH))):
         tasks.wake()
-    return tally
+    runs = training.reconcile()
+    if runs["runs to start"]:
+        tasks.wake_training()
+    return tally | runs
