@@ -22,7 +22,7 @@ def look(patients: Iterable[int], beat: Callable[[], None] = lambda: None) -> No
             new.append(Fingerprint(film=film, value=_print_of(film)))
             beat()
     # Found before they are stored: a look that broke off is made again as a whole.
-    _compare([(row.film_id, row.film.patient_id, row.value) for row in new if row.value])
+    _compare([(row.film_id, row.film.patient_id, bytes(row.value)) for row in new if row.value])
     Fingerprint.objects.bulk_create(new, ignore_conflicts=True)
 
 

@@ -177,7 +177,7 @@ def _entry(film: Film, truth: Confirmed, share: str) -> Entry:
     return Entry(
         source=truth.source,
         film=film.pk,
-        file=film.file.name,
+        file=str(film.file.name),
         label=truth.label,
         confirmed_by=truth.by_id,
         confirmed_at=truth.at.isoformat(),
@@ -237,7 +237,7 @@ def _gone(labels: Iterable[Confirmed]) -> set[int]:
     if not isinstance(default_storage, FileSystemStorage):
         return set()
     films = Film.objects.only("file").in_bulk([row.film_id for row in labels])
-    return {pk for pk, film in films.items() if not default_storage.exists(film.file.name)}
+    return {pk for pk, film in films.items() if not default_storage.exists(str(film.file.name))}
 
 
 def _named(films: set[int]) -> str:

@@ -7,7 +7,6 @@ and the share stands at the group: the database has no way to put them on differ
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from django.db import transaction
-from django.db.models import F
 from django.utils.crypto import salted_hmac
 
 from diagnosis import likeness
@@ -25,13 +24,13 @@ Owner = int | str
 """A patient: of the site by key, of the base folder by name."""
 
 
-def shares_of(patients: Iterable[int], beat: Callable[[], None] = lambda: None) -> dict[int, str]:
+def shares_of(patients: Collection[int], beat: Callable[[], None] = lambda: None) -> dict[int, str]:
     """Return the share of each patient (by key), giving one to those who have none yet.
 
     Worker side: it reads films of new patients, to see whose are near-identical. `beat` is called between films.
     """
-    wanted = set(patients)
-    likeness.look(wanted, beat)
+    wanted: set[Owner] = set(patients)
+    likeness.look(patients, beat)
     found = _shares(wanted, likeness.links())
     return {pk: share for pk, share in found.items() if isinstance(pk, int)}
 
@@ -91,8 +90,8 @@ def _shares(wanted: set[Owner], links: Iterable[tuple[Owner, Owner]]) -> dict[Ow
 
 def _ledger() -> dict[Owner, tuple[int, str]]:
     """Group and share of everybody who has one."""
-    rows = SplitEntry.objects.values_list("patient_id", "base_patient", "group_id", share=F("group__share"))
-    return {patient or base: (group, share) for patient, base, group, share in rows}
+    rows = SplitEntry.objects.values_list("patient_id", "base_patient", "group_id", "group__share")
+    return {str(base) if patient is None else patient: (group, share) for patient, base, group, share in rows}
 
 
 def _components(

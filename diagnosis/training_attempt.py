@@ -163,7 +163,7 @@ class Attempt:
 
     def _fetched(self, entry: Entry, films: Path) -> str:
         if entry.film is None:
-            return str(settings.BASE_DATASET / entry.file)
+            return str(Path(settings.BASE_DATASET or "") / entry.file)
         name = f"{entry.film}.png"
         try:
             with default_storage.open(entry.file) as source, (films / name).open("wb") as target:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from diagnosis.views import films, home, models, patients, reviews
+from diagnosis.views import films, home, models, patients, reviews, training
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -23,4 +23,9 @@ urlpatterns = [
     path("models/production/", models.production, name="model_production"),
     path("models/<int:pk>/", models.version, name="model"),
     path("models/<int:pk>/promote/", models.promote, name="model_promote"),
+    path("training/", training.runs, name="training"),
+    path("training/<int:pk>/", training.run, name="training_run"),
+    path("training/<int:pk>/status/", training.status, name="training_status"),
+    path("training/<int:pk>/cancel/", training.cancel, name="training_cancel"),
+    path("training/<int:pk>/manifest.csv", training.manifest_file, name="training_manifest"),
 ]

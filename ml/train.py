@@ -57,7 +57,8 @@ def train(
     Work in progress is kept beside it, in `out` + `.unfinished`, so that the same call goes on after a crash. `init`
     is a model version to start from, `imagenet` a checkpoint of ImageNet weights. `mode` says what of it learns: `head`
     (the classifier alone), `last` (the last stages) or `whole`. Into the file `answers` goes what the model, or one
-    like it, says of films that it did not learn from. Raises `DatasetError`, `ImageError`, `ArtifactError`, `TrainingError`, `WeightsError` and `ResumeError`, each with a sentence.
+    like it, says of films that it did not learn from. Raises `DatasetError`, `ImageError`,
+    `ArtifactError`, `TrainingError`, `WeightsError` and `ResumeError`, each with a sentence.
     """
     if out.exists():
         raise TrainingError(f"{out} is already there; choose another folder or delete it.")

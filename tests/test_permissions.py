@@ -7,10 +7,18 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from diagnosis.models import AccessLog, Patient, Prediction
+from diagnosis.models import AccessLog, Patient, Prediction, TrainingRun
 from diagnosis.permissions import roles_of, visible_films, visible_patients
 from pneumoweb.accounts.models import Clinic
-from tests.factories import AnswerFactory, ClinicFactory, FilmFactory, PatientFactory, StudyFactory, make_user
+from tests.factories import (
+    AnswerFactory,
+    ClinicFactory,
+    FilmFactory,
+    PatientFactory,
+    StudyFactory,
+    TrainingRunFactory,
+    make_user,
+)
 
 pytestmark = pytest.mark.django_db
 ROLES = ["", "clinician", "reviewer", "staff", "administrator"]
@@ -53,6 +61,12 @@ ADDRESSES = [
     Address("model", "model", STAFF),
     Address("model_production", None, STAFF, 302),
     Address("model_promote", "model", STAFF, 302, "post"),
+    Address("training", None, STAFF),
+    Address("training", None, STAFF, 422, "post"),
+    Address("training_run", "run", STAFF),
+    Address("training_status", "run", STAFF),
+    Address("training_manifest", "run", STAFF),
+    Address("training_cancel", "run", STAFF, 302, "post"),
 ]
 
 
@@ -63,6 +77,7 @@ class World:
     clinic: Clinic
     patient: Patient
     prediction: Prediction
+    run: TrainingRun
 
     def pk(self, about: str | None) -> dict[str, int]:
         keys = {
@@ -70,6 +85,7 @@ class World:
             "film": self.prediction.film_id,
             "prediction": self.prediction.pk,
             "model": self.prediction.model_version_id,
+            "run": self.run.pk,
         }
         return {"pk": keys[about]} if about else {}
 
@@ -81,7 +97,7 @@ def world() -> World:
     answer = AnswerFactory(
         film=FilmFactory(study=StudyFactory(patient=patient)), model_version__stage="production"
     )
-    return World(clinic, patient, answer)
+    return World(clinic, patient, answer, TrainingRunFactory())
 
 
 def ask(client: Client, address: Address, world: World) -> int:
@@ -98,7 +114,7 @@ def test_own_clinic(client: Client, world: World, address: Address, role: str) -
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(
-    "address", [a for a in ADDRESSES if a.about not in (None, "model")], ids=lambda a: f"{a.method} {a.name}"
+    "address", [a for a in ADDRESSES if a.about not in (None, "model", "run")], ids=lambda a: f"{a.method} {a.name}"
 )
 def test_foreign_clinic_does_not_exist(client: Client, world: World, address: Address, role: str) -> None:
     client.force_login(make_user(role, ClinicFactory()))
