@@ -66,12 +66,12 @@ def train_head(
     Returns the state, and logits (n,) of the training films, each from a classifier that did not learn from films of
     its patient (five folds). The embeddings are the checkpoint: the rest takes a second, and is the same each time.
     """
+    at_work = time.monotonic()
     runtime, side = runtime_of(init), int(model.input_shape[1])
     embeddings = _kept(
         checkpoints.folder / "embeddings.npy", lambda: _embed_training(runtime, prepared, side, seed)
     )
     judged = _kept(checkpoints.folder / "judged.npy", lambda: _embed(runtime, prepared.judged))
-    at_work = time.monotonic()
     begun = _head_of(model)
     state, best = checkpoints.state, begun
     targets = prepared.train_targets

@@ -114,7 +114,9 @@ def test_own_clinic(client: Client, world: World, address: Address, role: str) -
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(
-    "address", [a for a in ADDRESSES if a.about not in (None, "model", "run")], ids=lambda a: f"{a.method} {a.name}"
+    "address",
+    [a for a in ADDRESSES if a.about not in (None, "model", "run")],
+    ids=lambda a: f"{a.method} {a.name}",
 )
 def test_foreign_clinic_does_not_exist(client: Client, world: World, address: Address, role: str) -> None:
     client.force_login(make_user(role, ClinicFactory()))
