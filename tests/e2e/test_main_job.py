@@ -20,7 +20,7 @@ from tests.processes import LiveSite
 SAMPLES = sorted((Path(synthesize.__file__).parent / "samples").glob("*.png"))
 PAGES = [
     "", "patients/", "patients/new/", "patients/1/", "patients/1/upload/", "films/1/", "review/", "models/",
-    "models/1/", "accounts/profile/", "accounts/password/change/",
+    "models/1/", "training/", "accounts/profile/", "accounts/password/change/",
 ]  # fmt: skip
 FINAL = re.compile("Pneumonia|Normal|Not answered|Failed")
 
