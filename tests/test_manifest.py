@@ -63,7 +63,7 @@ def test_the_frozen_list_names_film_label_reviewer_share_and_hash() -> None:
 
 def test_a_film_whose_file_is_gone_is_said_and_left_out() -> None:
     films = confirm_films({"train": (3, 2), "validation": (1, 1)})
-    default_storage.delete(films[0].file.name)
+    default_storage.delete(str(films[0].file.name))
     assert f"Film {films[0].pk} is left out: the file is gone." in manifest.outlook().warnings[0]
     entries, notes = manifest.freeze()
     assert films[0].pk not in {entry.film for entry in entries}

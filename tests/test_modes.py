@@ -21,10 +21,9 @@ FILMS = 24
 
 @pytest.fixture(scope="module")
 def prepared() -> Prepared:
-    """Drawings; every second one is ill. The first is an ill one that is labelled normal."""
+    """Drawings; every second one is ill."""
     drawings = [chest(seed, seed % 2 == 0) for seed in range(2 * FILMS)]
     targets = np.array([1 - seed % 2 for seed in range(2 * FILMS)])
-    targets[0] = 0
     labelled = tuple(
         LabelledFilm(Path(f"{n}.png"), "PNEUMONIA" if target else "NORMAL", f"patient {n}", str(n))
         for n, target in enumerate(targets)
@@ -47,7 +46,7 @@ def start() -> keras.Model:
 
 
 def trained(
-    prepared: Prepared, folder: Path, epochs: int = 60
+    prepared: Prepared, folder: Path, epochs: int = 30
 ) -> tuple[keras.Model, fitting.State, np.ndarray]:
     model = start()
     checkpoints = fitting.Checkpoints(folder, {"task": "head"})
@@ -82,29 +81,22 @@ def test_the_same_films_and_seed_give_the_same_classifier_also_after_a_break(
     assert np.array_equal(doubts, doubts_2)
 
 
-def test_a_wrong_label_is_doubted_by_a_classifier_that_never_saw_it(
-    prepared: Prepared, tmp_path: Path
-) -> None:
-    _, _, doubts = trained(prepared, tmp_path)
-    wrong = np.where(prepared.train_targets == 1, -doubts, doubts)
-    assert int(np.argmax(wrong)) == 0
-    assert wrong[0] > 0
-
-
 def test_each_film_is_answered_by_a_classifier_without_its_patient() -> None:
-    """All films of one patient carry a mark of their own with a wrong label: it cannot be learned from others."""
+    """Four films of one patient carry a mark of their own, which cannot be learned from others; one label is wrong."""
     generator = np.random.default_rng(1)
     targets = np.array([0, 1] * 20)
     embeddings = generator.normal(0, 0.1, (1, 40, 3)).astype(np.float32)
     embeddings[0, :, 0] += targets * 2 - 1
     targets[:4], embeddings[0, :4, 0], embeddings[0, :4, 2] = 1, 0, 5
+    truth = targets == 1
+    targets[11] = 1 - targets[11]
     patients = ["one"] * 4 + [f"p{n}" for n in range(36)]
     begun = modes.Head(np.zeros(3), 0.0)
     found = modes.crossfitted(begun, embeddings, targets, patients, 200, 1)
     *_, (knowing, _) = modes._epochs(begun, embeddings, targets, 200, 1)
-    assert knowing.logits(embeddings[0, :4]).min() > 1
-    assert abs(found[:4]).max() < 0.5
-    assert ((found[4:] > 0) == (targets[4:] == 1)).all()
+    assert knowing.logits(embeddings[0, :4]).min() > 0.5
+    assert abs(found[:4]).max() < 0.4
+    assert ((found[4:] > 0) == truth[4:]).all()
 
 
 @pytest.mark.parametrize("architecture", catalogue.ARCHITECTURES)

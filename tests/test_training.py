@@ -36,7 +36,7 @@ def small(settings: Any, tmp_path: Path) -> None:
 
 
 def wish(**changes: Any) -> TrainingRun:
-    fields = {
+    fields: dict[str, Any] = {
         "mode": "whole", "from_production": False, "architecture": "sequential", "epochs": 2, "seed": 1,
         "reason": "Try",
     }  # fmt: skip
@@ -135,7 +135,7 @@ def test_holdout_films_never_reach_the_child(child: list[list[str]], monkeypatch
 
 
 def test_from_production_its_gate_and_population_are_kept(
-    child: list[list[str]], production: ModelVersion
+    child: list[list[str]], production: ModelVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     confirm_films(FILMS)
     run = wish(from_production=True, mode="head", architecture="sequential")
@@ -147,7 +147,7 @@ def test_from_production_its_gate_and_population_are_kept(
         about.append(json.loads(Path(command[command.index("--about") + 1]).read_text()))
         inner(command, *rest)
 
-    training_attempt.run_child = look
+    monkeypatch.setattr(training_attempt, "run_child", look)
     training.work()
     assert "--keep-gate" in child[0]
     assert about[0]["age_years"] == production.card["population"]["age_years"]
@@ -336,7 +336,8 @@ def test_a_killed_training_goes_on_from_its_epoch_and_ends_as_one_whole_candidat
     """The child is killed after its first epoch, by the signal that cannot be caught."""
     confirm_films(FILMS)
     run = wish()
-    heard, killed = training.Attempt._heard, []
+    heard = training.Attempt._heard
+    killed: list[int] = []
 
     def kill_once(self: training.Attempt, message: dict[str, Any]) -> None:
         heard(self, message)

@@ -12,7 +12,8 @@ from tests.training_data import confirm_films
 
 pytestmark = pytest.mark.django_db
 FORM = {
-    "mode": "whole", "start": "scratch", "architecture": "sequential", "epochs": "3", "seed": "1", "reason": "More films",
+    "mode": "whole", "start": "scratch", "architecture": "sequential", "epochs": "3", "seed": "1",
+    "reason": "More films",
 }  # fmt: skip
 
 
@@ -113,7 +114,7 @@ def test_the_list_takes_the_same_number_of_queries_however_many_runs_and_pairs(
 def test_the_manifest_is_downloaded_as_it_was_frozen(client: Client, staff: User) -> None:
     run = TrainingRunFactory()
     response = client.get(reverse("training_manifest", args=[run.pk]))
-    assert b"".join(response.streaming_content) == b"source,film\n"  # type: ignore[arg-type]
+    assert response.getvalue() == b"source,film\n"
     assert "attachment" in response["Content-Disposition"]
     TrainingRun.objects.update(manifest="")
     assert client.get(reverse("training_manifest", args=[run.pk])).status_code == 404
