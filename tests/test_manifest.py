@@ -1,130 +1,106 @@
-"""What a run learns from: said before it starts, frozen when it does."""
-
-from collections import Counter
-from pathlib import Path
-from typing import Any
+"""A manifest is judged whole, with its lines, before anything is taken in."""
 
 import pytest
-from django.core.files.storage import default_storage
 
-from diagnosis import base, manifest, review
-from diagnosis.models import NearIdentical, SplitEntry, SplitGroup
-from tests.factories import AnswerFactory, FilmFactory, ModelVersionFactory, StudyFactory, make_user
-from tests.ml_films import chest, data_set, png
-from tests.training_data import confirm_films
+from diagnosis.batches import manifest
+from pneumoweb.accounts.models import Clinic
+from tests.factories import ClinicFactory, PatientFactory
 
 pytestmark = pytest.mark.django_db
+HEAD = "file,patient number,name,birth date,sex,study date,view\n"
 
 
-@pytest.fixture(autouse=True)
-def small(settings: Any, tmp_path: Path) -> None:
-    settings.TRAINING_DIR = tmp_path / "training"
-    settings.TRAINING_MIN_FILMS, settings.TRAINING_MIN_VALIDATION = 2, 1
+@pytest.fixture
+def clinic() -> Clinic:
+    return ClinicFactory()
 
 
-def test_without_any_label_it_says_what_to_do() -> None:
-    assert manifest.outlook().problems == [
-        "No film has a confirmed label. Reviewers confirm films in the review list; a base folder (BASE_DATASET) can "
-        "give more."
-    ]
+def faults(text: str, clinic: Clinic) -> list[str]:
+    with pytest.raises(manifest.BadManifest) as refused:
+        manifest.read(text.encode(), clinic)
+    return refused.value.faults
 
 
-def test_a_missing_class_is_named_with_the_number_that_is_needed() -> None:
-    films = confirm_films({"train": (3, 1), "validation": (0, 2)})
-    problems = manifest.outlook().problems
-    assert len(problems) == 2
-    assert "Training has 1 pneumonia film, and at least 2 are needed: 1 more" in problems[0]
-    assert "Validation has 0 normal films, and at least 1" in problems[1]
-    with pytest.raises(manifest.NotEnough, match="Training has 1 pneumonia film"):
-        manifest.freeze()
-    assert len(films) == 6
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_columns_in_any_order_with_any_separator(clinic: Clinic, separator: str) -> None:
+    head = "\ufeffPatient Number,File,Sex,Study date,View,Birth date,Name\n"
+    text = f"{head}P-7,a/One.PNG,female,22 Nov 2025,pa,2023-05-01,Ann Example\n"
+    rows = manifest.read(text.replace(",", separator).encode(), clinic)
+    row = manifest.row_of(rows, "A/one.png")
+    assert row is not None
+    assert (row.mrn, row.name, row.sex, row.view) == ("P-7", "Ann Example", "F", "PA")
+    assert (str(row.birth_date), str(row.study_date)) == ("2023-05-01", "2025-11-22")
+    assert manifest.row_of(rows, "one.png") is None
 
 
-def test_a_run_without_holdout_is_possible_and_warned_of() -> None:
-    confirm_films({"train": (2, 2), "validation": (1, 1)})
-    found = manifest.outlook()
-    assert found.problems == []
-    assert "Holdout has no normal and no pneumonia film" in found.warnings[0]
+def test_what_one_line_of_a_patient_says_holds_for_the_others(clinic: Clinic) -> None:
+    rows = manifest.read(f"{HEAD}a.png,P-1,Ann Example,2023-05-01,F,,\nb.png,p-1,,,,,\n".encode(), clinic)
+    row = manifest.row_of(rows, "b.png")
+    assert row is not None
+    assert (row.name, row.sex, str(row.birth_date)) == ("Ann Example", "F", "2023-05-01")
 
 
-def test_the_frozen_list_names_film_label_reviewer_share_and_hash() -> None:
-    reviewer = make_user("reviewer")
-    films = confirm_films({"train": (2, 2), "validation": (1, 1), "holdout": (1, 0)}, reviewer=reviewer)
-    entries, notes = manifest.freeze()
-    assert notes == []
-    assert [entry.film for entry in entries] == [film.pk for film in films]
-    assert Counter((e.share, e.label) for e in entries)["holdout", "NORMAL"] == 1
-    assert entries[0].sha256 == films[0].sha256
-    assert entries[0].confirmed_by == reviewer.pk
-    content = manifest.as_csv(entries)
-    assert manifest.from_csv(content) == entries
-    assert manifest.as_csv(manifest.freeze()[0]) == content
+LINES = {
+    "no number": ("a.png,,Ann,,,,", "Line 2: the patient number is empty."),
+    "no file": (",P-1,Ann,,,,", "Line 2: the file is empty."),
+    "sex": ("a.png,P-1,Ann,,X,,", "Line 2: the sex “X”"),
+    "view": ("a.png,P-1,Ann,,,,lateral", "Line 2: the view “lateral”"),
+    "ambiguous day": ("a.png,P-1,Ann,03/04/2023,,,", "Line 2: the birth date “03/04/2023” is not a day"),
+    "future": ("a.png,P-1,Ann,,,2999-01-01,", "Line 2: the study date 2999-01-01 lies in the future."),
+    "before birth": (
+        "a.png,P-1,Ann,2024-01-02,,2024-01-01,",
+        "Line 2: the study date lies before the birth date.",
+    ),
+    "unknown without name": (
+        "a.png,P-1,,,,,",
+        "Line 2: the patient P-1 is not registered, so the name is needed.",
+    ),
+    "file twice": (
+        "a.png,P-1,Ann,,,,\nA.png,P-2,Bea,,,,",
+        "Line 3: the file A.png stands in line 2 already.",
+    ),
+    "two names": (
+        "a.png,P-1,Ann,,,,\nb.png,P-1,Bea,,,,",
+        "Line 3: the name of patient P-1 is another one than in line 2.",
+    ),
+    "nothing": ("", "The manifest names no file"),
+}
 
 
-def test_a_film_whose_file_is_gone_is_said_and_left_out() -> None:
-    films = confirm_films({"train": (3, 2), "validation": (1, 1)})
-    default_storage.delete(str(films[0].file.name))
-    assert f"Film {films[0].pk} is left out: the file is gone." in manifest.outlook().warnings[0]
-    entries, notes = manifest.freeze()
-    assert films[0].pk not in {entry.film for entry in entries}
-    assert notes == [f"Film {films[0].pk} is left out: the file is gone or cannot be read."]
+@pytest.mark.parametrize(("lines", "sentence"), LINES.values(), ids=LINES.keys())
+def test_a_fault_is_said_with_its_line(clinic: Clinic, lines: str, sentence: str) -> None:
+    assert any(fault.startswith(sentence) for fault in faults(HEAD + lines, clinic))
 
 
-def test_of_a_pair_on_two_sides_the_learning_side_loses_its_film() -> None:
-    films = confirm_films({"train": (3, 2), "validation": (1, 1), "holdout": (1, 1)})
-    NearIdentical.objects.create(film=films[0], other=films[-1], bits=3)
-    entries, notes = manifest.freeze()
-    assert {film.pk for film in films} - {entry.film for entry in entries} == {films[0].pk}
-    assert "another side of the split" in notes[0]
+def test_all_faults_are_told_at_once(clinic: Clinic) -> None:
+    found = faults(HEAD + "a.png,,Ann,,,,\nb.png,P-1,Ann,,X,,\n", clinic)
+    assert [fault.partition(":")[0] for fault in found] == ["Line 2", "Line 3"]
+    many = faults(HEAD + "".join(f"{n}.png,,,,,,\n" for n in range(50)), clinic)
+    assert many[-1] == "… and 30 more."
 
 
-def test_an_unreadable_verdict_confirms_nothing() -> None:
-    answer = AnswerFactory(model_version=ModelVersionFactory())
-    review.record(make_user("reviewer"), answer, "unreadable")
-    assert manifest.outlook().total == Counter()
+def test_a_registered_patient_needs_no_name(clinic: Clinic) -> None:
+    PatientFactory(clinic=clinic, mrn="P-1")
+    assert manifest.read(f"{HEAD}a.png,p-1,,,,,\n".encode(), clinic)
 
 
-# ---------------------------------------------------------------- base folder
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ("name,file\n", "“patient number” is missing"),
+        ("file,patient number,ward\n", "the column “ward” is not known"),
+        ("file,patient number,mrn\n", "two columns for the number"),
+    ],
+)
+def test_a_wrong_header_names_the_columns(clinic: Clinic, content: str, word: str) -> None:
+    found = faults(content + "a.png,P-1,x\n", clinic)
+    assert word in " ".join(found)
+    assert found[-1].startswith("The columns are: file, patient number")
 
 
-def test_a_missing_base_folder_is_said(settings: Any, tmp_path: Path) -> None:
-    settings.BASE_DATASET = tmp_path / "nowhere"
-    assert "lacks NORMAL/ and PNEUMONIA/" in manifest.outlook().problems[0]
-    with pytest.raises(base.BaseUnusable):
-        manifest.freeze()
-
-
-def test_base_films_are_split_by_patient_once_and_read_once(
-    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.BASE_DATASET = data_set(tmp_path / "base", 15)
-    (settings.BASE_DATASET / "NORMAL" / "broken.png").write_bytes(b"no picture")
-    entries, notes = manifest.freeze()
-    assert "1 film(s) of the base folder left out" in notes[0]
-    assert len(entries) == 40
-    sides: dict[str, set[str]] = {}
-    for entry in entries:
-        sides.setdefault(entry.patient, set()).add(entry.share)
-    assert len(sides) == 30
-    assert all(len(shares) == 1 for shares in sides.values())
-    expected = manifest.outlook().base
-    assert sum(expected.values()) == 41
-    monkeypatch.setattr(base, "_read", lambda *_: pytest.fail("read again"))
-    assert manifest.freeze()[0] == entries
-
-
-def test_a_site_film_that_is_in_the_base_folder_joins_the_side_of_its_patient(
-    settings: Any, tmp_path: Path
-) -> None:
-    settings.BASE_DATASET = data_set(tmp_path / "base", 15)
-    manifest.freeze()
-    name = "person105_virus_0"
-    film = FilmFactory(data=png(chest(1050, True)), study=StudyFactory())
-    answer = AnswerFactory(film=film, model_version=ModelVersionFactory())
-    review.record(make_user("reviewer"), answer, "pneumonia")
-    shares = {e.patient: e.share for e in manifest.freeze()[0]}
-    assert NearIdentical.objects.get().base_file == f"PNEUMONIA/{name}.png"
-    assert shares[str(film.patient_id)] == shares["base person105"]
-    assert SplitEntry.objects.get(patient=film.patient).group == SplitGroup.objects.get(
-        entries__base_patient="person105"
-    )
+@pytest.mark.parametrize(
+    "content", ["file,patient number\nä.png,1\n".encode("latin-1"), "file\n".encode("utf-16")]
+)
+def test_what_is_no_utf8_text_is_refused_in_words(clinic: Clinic, content: bytes) -> None:
+    with pytest.raises(manifest.BadManifest, match="CSV UTF-8"):
+        manifest.read(content, clinic)
