@@ -29,11 +29,19 @@ def import_artifact(directory: Path, by: User | None = None, reason: str = "Impo
 
     Raises ml.artifact.ArtifactError if a file of the artifact is missing or is not what the card says.
     """
+    digest = store(directory)
+    return register(directory, digest, by, reason)
+
+
+def store(directory: Path) -> str:
+    """Put an artifact's files into the storage, unless it is registered already; return its hash.
+
+    Raises ml.artifact.ArtifactError as `import_artifact` does. Nothing reads the files before `register`.
+    """
     artifact.check(directory)
     digest = artifact.artifact_hash(directory)
-    known = ModelVersion.objects.filter(artifact_hash=digest).first()
-    if known:
-        return known
+    if ModelVersion.objects.filter(artifact_hash=digest).exists():
+        return digest
     for path in sorted(p for p in directory.iterdir() if p.is_file()):
         name = _stored(digest, path.name)
         # The version is not registered, so nobody uses this file: it is left over from an import that broke off.
@@ -41,6 +49,11 @@ def import_artifact(directory: Path, by: User | None = None, reason: str = "Impo
             default_storage.delete(name)
         with path.open("rb") as file:
             default_storage.save(name, File(file))
+    return digest
+
+
+def register(directory: Path, digest: str, by: User | None, reason: str) -> ModelVersion:
+    """Make a stored artifact a candidate; one that is registered already is returned as it is."""
     card = json.loads((directory / "card.json").read_text())
     with transaction.atomic():
         version, created = ModelVersion.objects.get_or_create(

@@ -4,10 +4,11 @@ import logging
 
 from celery import shared_task
 from celery.signals import worker_process_init
+from celery.worker import state
 from django.db import connections
 from kombu.exceptions import OperationalError
 
-from diagnosis import inference
+from diagnosis import inference, training
 from diagnosis.monitoring import signs
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,22 @@ def wake() -> bool:
         analyse_waiting.apply_async()
     except (OperationalError, OSError) as error:
         log.warning("no worker was woken, the broker is away (%s); reconcile will", error)
+        return False
+    return True
+
+
+@shared_task(name="diagnosis.tasks.train_waiting")
+def train_waiting() -> None:
+    """Carry out the training runs that wait, one after the other."""
+    training.work(stopping=lambda: state.should_stop is not None or state.should_terminate is not None)
+
+
+def wake_training() -> bool:
+    """Wake the worker of training runs; return False where the broker is away. The run waits in the database."""
+    try:
+        train_waiting.apply_async()
+    except (OperationalError, OSError) as error:
+        log.warning("no training worker was woken, the broker is away (%s); reconcile will", error)
         return False
     return True
 

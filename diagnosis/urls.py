@@ -16,6 +16,7 @@ from diagnosis.views import (
     patients,
     readers,
     reviews,
+    training,
     worklist,
 )
 
@@ -68,6 +69,11 @@ urlpatterns = [
     path("models/<int:pk>/", models.version, name="model"),
     path("models/<int:pk>/failures.jpg", comparison.failures, name="model_failures"),
     path("models/<int:pk>/promote/", models.promote, name="model_promote"),
+    path("training/", training.runs, name="training"),
+    path("training/<int:pk>/", training.run, name="training_run"),
+    path("training/<int:pk>/status/", training.status, name="training_status"),
+    path("training/<int:pk>/cancel/", training.cancel, name="training_cancel"),
+    path("training/<int:pk>/manifest.csv", training.manifest_file, name="training_manifest"),
     path("monitoring/", monitoring.overview, name="monitoring"),
     path("monitoring/queue/", monitoring.queue, name="monitoring_queue"),
     path("monitoring/films/", monitoring.films, name="monitoring_films"),

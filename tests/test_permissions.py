@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from diagnosis import worklist
-from diagnosis.models import AccessLog, Arrival, Patient, Prediction, Review
+from diagnosis.models import AccessLog, Arrival, Patient, Prediction, Review, TrainingRun
 from diagnosis.permissions import roles_of, visible_films, visible_patients
 from pneumoweb.accounts.models import Clinic
 from tests.factories import (
@@ -18,6 +18,7 @@ from tests.factories import (
     FilmFactory,
     PatientFactory,
     StudyFactory,
+    TrainingRunFactory,
     make_user,
 )
 
@@ -97,6 +98,12 @@ ADDRESSES = [
     Address("model_compare", None, STAFF),
     Address("model_failures", "model", STAFF, 404),
     Address("model_promote", "model", STAFF, 302, "post"),
+    Address("training", None, STAFF),
+    Address("training", None, STAFF, 422, "post"),
+    Address("training_run", "run", STAFF),
+    Address("training_status", "run", STAFF),
+    Address("training_manifest", "run", STAFF),
+    Address("training_cancel", "run", STAFF, 302, "post"),
     Address("monitoring", None, STAFF),
     Address("monitoring_queue", None, STAFF),
     Address("monitoring_films", None, STAFF),
@@ -112,6 +119,7 @@ class World:
     patient: Patient
     prediction: Prediction
     arrival: Arrival
+    run: TrainingRun
 
     def pk(self, about: str | None) -> dict[str, int]:
         keys = {
@@ -121,6 +129,7 @@ class World:
             "batch": self.arrival.batch_id,
             "arrival": self.arrival.pk,
             "model": self.prediction.model_version_id,
+            "run": self.run.pk,
             "review": self.prediction.reviews.get().pk,
             "clinic": self.clinic.pk,
         }
@@ -136,7 +145,7 @@ def world() -> World:
     )
     Review.objects.create(prediction=answer, reviewer=make_user("reviewer", clinic), verdict="unreadable")
     worklist.refresh([answer.film_id])
-    return World(clinic, patient, answer, ArrivalFactory(batch__clinic=clinic))
+    return World(clinic, patient, answer, ArrivalFactory(batch__clinic=clinic), TrainingRunFactory())
 
 
 def ask(client: Client, address: Address, world: World) -> int:
@@ -153,7 +162,9 @@ def test_own_clinic(client: Client, world: World, address: Address, role: str) -
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(
-    "address", [a for a in ADDRESSES if a.about not in (None, "model")], ids=lambda a: f"{a.method} {a.name}"
+    "address",
+    [a for a in ADDRESSES if a.about not in (None, "model", "run")],
+    ids=lambda a: f"{a.method} {a.name}",
 )
 def test_foreign_clinic_does_not_exist(client: Client, world: World, address: Address, role: str) -> None:
     client.force_login(make_user(role, ClinicFactory()))

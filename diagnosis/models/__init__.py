@@ -14,7 +14,14 @@ from diagnosis.models.reading import (
 )
 from diagnosis.models.registry import ModelVersion, StageChange
 from diagnosis.models.rules import AppendOnly
-from diagnosis.models.training import SplitEntry
+from diagnosis.models.training import (
+    Fingerprint,
+    NearIdentical,
+    SplitEntry,
+    SplitGroup,
+    TrainingRun,
+    TrainingRunQuerySet,
+)
 from diagnosis.models.worklist import WorklistRow
 
 __all__ = [
@@ -24,7 +31,9 @@ __all__ = [
     "ArrivalQuerySet",
     "Batch",
     "Film",
+    "Fingerprint",
     "ModelVersion",
+    "NearIdentical",
     "Outcome",
     "Patient",
     "Prediction",
@@ -34,8 +43,11 @@ __all__ = [
     "ReviewLoan",
     "ReviewWithdrawal",
     "SplitEntry",
+    "SplitGroup",
     "StageChange",
     "Study",
+    "TrainingRun",
+    "TrainingRunQuerySet",
     "WorkerSign",
     "WorklistRow",
 ]
