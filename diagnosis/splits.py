@@ -26,7 +26,12 @@ def shares_of(patients: Iterable[int]) -> dict[int, str]:
     return dict(SplitEntry.objects.filter(patient__in=wanted).values_list("patient_id", "share"))
 
 
-def _drawn(patient: int) -> str:
+def share_of_base(patient: str) -> str:
+    """Return the share of a patient of the base folder, by the key of `ml.dataset.patient_of`."""
+    return _drawn(f"base {patient}")
+
+
+def _drawn(patient: int | str) -> str:
     """A share by a keyed hash: nobody can choose a patient's number so that they fall where it suits."""
     digest = salted_hmac("pneumoweb.splits", str(patient), algorithm="sha256").digest()
     place = int.from_bytes(digest[:8], "big") / 2**64

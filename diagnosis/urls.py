@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from diagnosis.views import films, home, models, patients, reviews
+from diagnosis.views import evaluation, films, home, models, operating, patients, promotion, reviews, shadow
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -22,5 +22,17 @@ urlpatterns = [
     path("models/", models.version_list, name="models"),
     path("models/production/", models.production, name="model_production"),
     path("models/<int:pk>/", models.version, name="model"),
-    path("models/<int:pk>/promote/", models.promote, name="model_promote"),
+    path("models/<int:pk>/gate/", promotion.gate, name="model_gate"),
+    path("models/<int:pk>/promote/", promotion.promote, name="model_promote"),
+    path("models/<int:pk>/evaluate/", evaluation.start, name="model_evaluate"),
+    path("models/<int:pk>/shadow/", shadow.detail, name="model_shadow"),
+    path("models/<int:pk>/shadow/start/", shadow.start, name="shadow_start"),
+    path("models/rollback/", promotion.roll_back, name="model_roll_back"),
+    path("models/rules/", promotion.rules, name="promotion_rules"),
+    path("models/operating-point/", operating.page, name="operating_point"),
+    path("promotions/<int:pk>/decide/", promotion.decide, name="promotion_decide"),
+    path("evaluations/<int:pk>/", evaluation.detail, name="evaluation"),
+    path("evaluations/films/<int:pk>/image.png", evaluation.base_picture, name="base_picture"),
+    path("shadows/<int:pk>/end/", shadow.end, name="shadow_end"),
+    path("review/disagreements/", shadow.disagreements, name="disagreements"),
 ]

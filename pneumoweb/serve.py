@@ -63,6 +63,11 @@ class Site:
                 "--concurrency", str(self.workers), "--hostname", "inference@%h", "--loglevel", "INFO",
                 "--without-gossip", "--without-mingle", "--without-heartbeat",
             ],
+            "training": [
+                "nice", "-n", "19", python, "-m", "celery", "--app", "pneumoweb", "worker", "--queues", "training",
+                "--pool", "prefork", "--concurrency", "1", "--hostname", "training@%h", "--loglevel", "INFO",
+                "--without-gossip", "--without-mingle", "--without-heartbeat",
+            ],
             "reconcile": [python, str(self.base / "manage.py"), "reconcile", "--every", "5"],
             "web": [
                 python, "-m", "gunicorn", "pneumoweb.wsgi", "--bind", self.bind, "--worker-class", "gthread",

@@ -129,7 +129,11 @@ CELERY_WORKER_PROC_ALIVE_TIMEOUT = 120
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "inference"
-CELERY_TASK_ROUTES = {"diagnosis.tasks.*": {"queue": "inference"}}
+CELERY_TASK_ROUTES = {
+    "diagnosis.tasks.evaluate_waiting": {"queue": "training"},
+    "diagnosis.tasks.read_in_shadow": {"queue": "training"},
+    "diagnosis.tasks.*": {"queue": "inference"},
+}
 CELERY_TASK_TIME_LIMIT = 600
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
@@ -203,6 +207,10 @@ INFERENCE_THREADS: int = env.int("INFERENCE_THREADS", 1)
 LEASE_SECONDS: float = env.float("LEASE_SECONDS", 60)
 MAX_ATTEMPTS = 3
 MODEL_CACHE_DIR = DATA_DIR / "model-cache"
+
+# ---------------------------------------------------------------- training and evaluation
+# A folder with NORMAL/ and PNEUMONIA/ that retraining may add to the reviewed films; a part of it is held out.
+BASE_DATASET: Path | None = env.path("BASE_DATASET", None)
 
 # ---------------------------------------------------------------- people
 AUTH_USER_MODEL = "accounts.User"

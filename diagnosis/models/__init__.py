@@ -2,20 +2,30 @@
 
 from diagnosis.models.audit import AccessLog
 from diagnosis.models.clinical import Film, Patient, Study
+from diagnosis.models.evaluation import Evaluation, EvaluationFilm
+from diagnosis.models.promotion import OperatingPoint, PromotionRequest, PromotionRules
 from diagnosis.models.reading import Prediction, PredictionQuerySet, Review
 from diagnosis.models.registry import ModelVersion, StageChange
 from diagnosis.models.rules import AppendOnly
+from diagnosis.models.shadow import ShadowAnswer, ShadowRun
 from diagnosis.models.training import SplitEntry
 
 __all__ = [
     "AccessLog",
     "AppendOnly",
+    "Evaluation",
+    "EvaluationFilm",
     "Film",
     "ModelVersion",
+    "OperatingPoint",
     "Patient",
     "Prediction",
     "PredictionQuerySet",
+    "PromotionRequest",
+    "PromotionRules",
     "Review",
+    "ShadowAnswer",
+    "ShadowRun",
     "SplitEntry",
     "StageChange",
     "Study",

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
 
-from diagnosis import housekeeping, inference, tasks
+from diagnosis import evaluation, housekeeping, inference, promotion, shadow, tasks
 
 log = logging.getLogger(__name__)
 
@@ -50,4 +50,9 @@ def once() -> dict[str, int]:
     tally = inference.reconcile()
     for _ in range(min(settings.WORKERS, math.ceil(tally["waiting"] / settings.INFERENCE_BATCH))):
         tasks.wake()
+    if evaluation.reconcile():
+        tasks.wake(tasks.evaluate_waiting)
+    if shadow.due():
+        tasks.wake(tasks.read_in_shadow)
+    promotion.expire()
     return tally
