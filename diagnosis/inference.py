@@ -27,16 +27,16 @@ from ml.predict import Answer, Predictor, heatmap_png
 log = logging.getLogger(__name__)
 
 LOADED_AT_MOST = 2
-_loaded: dict[int, Predictor] = {}
+_loaded: dict[str, Predictor] = {}
 
 
 def predictor_for(version: ModelVersion) -> Predictor:
     """Return the version's predictor, loaded once a process; a promotion needs no restart."""
-    if version.pk not in _loaded:
+    if version.artifact_hash not in _loaded:
         while len(_loaded) >= LOADED_AT_MOST:
             _loaded.pop(next(iter(_loaded)))
-        _loaded[version.pk] = load(version)
-    return _loaded[version.pk]
+        _loaded[version.artifact_hash] = load(version)
+    return _loaded[version.artifact_hash]
 
 
 def load(version: ModelVersion) -> Predictor:

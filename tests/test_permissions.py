@@ -7,10 +7,26 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from diagnosis.models import AccessLog, Patient, Prediction
+from diagnosis.models import (
+    AccessLog,
+    Evaluation,
+    EvaluationFilm,
+    Patient,
+    Prediction,
+    PromotionRequest,
+    ShadowRun,
+)
 from diagnosis.permissions import roles_of, visible_films, visible_patients
 from pneumoweb.accounts.models import Clinic
-from tests.factories import AnswerFactory, ClinicFactory, FilmFactory, PatientFactory, StudyFactory, make_user
+from tests.factories import (
+    AnswerFactory,
+    ClinicFactory,
+    FilmFactory,
+    ModelVersionFactory,
+    PatientFactory,
+    StudyFactory,
+    make_user,
+)
 
 pytestmark = pytest.mark.django_db
 ROLES = ["", "clinician", "reviewer", "staff", "administrator"]
@@ -53,6 +69,20 @@ ADDRESSES = [
     Address("model", "model", STAFF),
     Address("model_production", None, STAFF, 302),
     Address("model_promote", "model", STAFF, 302, "post"),
+    Address("model_gate", "model", STAFF),
+    Address("model_evaluate", "model", STAFF, 302, "post"),
+    Address("model_shadow", "model", STAFF),
+    Address("shadow_start", "model", STAFF, 302, "post"),
+    Address("shadow_end", "shadow", STAFF, 302, "post"),
+    Address("model_roll_back", None, STAFF, 302, "post"),
+    Address("promotion_rules", None, STAFF),
+    Address("promotion_rules", None, STAFF, 422, "post"),
+    Address("promotion_decide", "request", STAFF, 302, "post"),
+    Address("operating_point", None, STAFF),
+    Address("operating_point", None, STAFF, 302, "post"),
+    Address("evaluation", "evaluation", STAFF),
+    Address("base_picture", "base film", STAFF, 404),
+    Address("disagreements", None, REVIEWERS),
 ]
 
 
@@ -63,6 +93,9 @@ class World:
     clinic: Clinic
     patient: Patient
     prediction: Prediction
+    evaluation: Evaluation
+    shadow: ShadowRun
+    request: PromotionRequest
 
     def pk(self, about: str | None) -> dict[str, int]:
         keys = {
@@ -70,6 +103,10 @@ class World:
             "film": self.prediction.film_id,
             "prediction": self.prediction.pk,
             "model": self.prediction.model_version_id,
+            "evaluation": self.evaluation.pk,
+            "base film": self.evaluation.films.get().pk,
+            "shadow": self.shadow.pk,
+            "request": self.request.pk,
         }
         return {"pk": keys[about]} if about else {}
 
@@ -81,7 +118,17 @@ def world() -> World:
     answer = AnswerFactory(
         film=FilmFactory(study=StudyFactory(patient=patient)), model_version__stage="production"
     )
-    return World(clinic, patient, answer)
+    candidate = ModelVersionFactory()
+    evaluation = Evaluation.objects.create(candidate=candidate, production=answer.model_version)
+    EvaluationFilm.objects.create(
+        evaluation=evaluation, part="base", name="NORMAL/1.png", patient="base 1", label="NORMAL"
+    )
+    by = make_user("staff", clinic)
+    shadow = ShadowRun.objects.create(
+        version=candidate, started_by=by, started_at=answer.queued_at, reason="Invented"
+    )
+    request = PromotionRequest.objects.create(version=candidate, requested_by=by, reason="Invented")
+    return World(clinic, patient, answer, evaluation, shadow, request)
 
 
 def ask(client: Client, address: Address, world: World) -> int:
@@ -98,7 +145,9 @@ def test_own_clinic(client: Client, world: World, address: Address, role: str) -
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(
-    "address", [a for a in ADDRESSES if a.about not in (None, "model")], ids=lambda a: f"{a.method} {a.name}"
+    "address",
+    [a for a in ADDRESSES if a.about in ("patient", "film", "prediction")],
+    ids=lambda a: f"{a.method} {a.name}",
 )
 def test_foreign_clinic_does_not_exist(client: Client, world: World, address: Address, role: str) -> None:
     client.force_login(make_user(role, ClinicFactory()))

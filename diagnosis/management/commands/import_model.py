@@ -41,9 +41,10 @@ def through_the_gate(version: ModelVersion, reason: str) -> ModelVersion:
     if registry.production() is None:
         return registry.promote(version, by=None, reason=reason)
     if version.stage != ModelVersion.Stage.PRODUCTION:
-        evaluation.request(version, by=None)
-        while evaluation.work():
-            pass
+        if promotion.current_evaluation(version) is None:
+            evaluation.request(version, by=None)
+            while evaluation.work():
+                pass
         failed = [c for c in promotion.check(version) if not c.passed]
         if failed:
             told = "\n".join(f"- {c.rule}: {c.figures}" for c in failed)
