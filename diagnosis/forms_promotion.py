@@ -70,8 +70,13 @@ class ShadowForm(forms.Form):
         return None if first is None or last is None else (first, last)
 
 
-class OperatingForm(forms.Form):
+class TargetForm(forms.Form):
     """Which share of the ill films must be found."""
 
     target = forms.FloatField(min_value=50, max_value=100, label="Sensitivity wanted, in percent")
-    reason = forms.CharField(max_length=400, label="Why", required=False)
+
+
+class OperatingForm(TargetForm):
+    """A target that is put in force."""
+
+    reason = forms.CharField(max_length=400, label="Why")

@@ -231,7 +231,7 @@ def _not_worse(figure: str, loss: float, counting: dict[str, Any], rules: Promot
         low, high = apart["ci"]
         said.append(
             f"{name}: {part['production'][figure] * 100:.1f} % to {part['candidate'][figure] * 100:.1f} %, "
-            f"{apart['value'] * 100:+.1f} points (95 % CI {low * 100:+.1f} to {high * 100:+.1f})"
+            f"{_points(apart['value'])} points (95 % CI {_points(low)} to {_points(high)})"
         )
     return Check(rule, passed, "; ".join(said) or "No part of the holdout has enough patients to say.")
 
@@ -270,3 +270,7 @@ def _receipts(evaluation: Evaluation | None, rules: PromotionRules) -> Check:
     enough = found["run"] >= min(rules.receipts, answered)
     figures = f"{found['same']} of {found['run']} the same; largest difference {found['largest']:.1g}."
     return Check(rule, same and enough, figures)
+
+
+def _points(share: float) -> str:
+    return f"{share * 100:+.1f}".replace("-", "−")

@@ -30,6 +30,7 @@ urlpatterns = [
     path("models/rollback/", promotion.roll_back, name="model_roll_back"),
     path("models/rules/", promotion.rules, name="promotion_rules"),
     path("models/operating-point/", operating.page, name="operating_point"),
+    path("models/operating-point/choose/", operating.choose, name="operating_choose"),
     path("promotions/<int:pk>/decide/", promotion.decide, name="promotion_decide"),
     path("evaluations/<int:pk>/", evaluation.detail, name="evaluation"),
     path("evaluations/films/<int:pk>/image.png", evaluation.base_picture, name="base_picture"),

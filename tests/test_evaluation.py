@@ -134,7 +134,7 @@ def test_a_film_whose_file_is_gone_is_counted_not_measured(
     production: ModelVersion, reviewer: User, tmp_path: Path
 ) -> None:
     films = reviewed(3, reviewer)
-    default_storage.delete(films[0].file.name)
+    default_storage.delete(str(films[0].file.name))
     asked = evaluation.request(candidate_of(tmp_path), reviewer)
     evaluation.work()
     asked.refresh_from_db()
@@ -188,6 +188,7 @@ def test_the_page_shows_both_sides_and_only_films_of_the_own_clinic(client: Clie
         "few patients",
         "−8.0 points",
         "McNemar",
+        "false alarm",
         "1 more in other clinics",
     ):
         assert words in page, words

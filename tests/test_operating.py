@@ -22,14 +22,14 @@ def staff() -> User:
 def confirmed_films(version: ModelVersion, by: User, each: int = 20, share: str = "train") -> list[Film]:
     """Films of as many patients with as without pneumonia; the model finds the first half of the ill ones."""
     shared = FilmFactory()
-    films = []
+    films: list[Film] = []
     for number in range(each):
         for verdict in ("pneumonia", "normal"):
             # One picture for all: only the rows matter here.
             study = StudyFactory(
                 patient__clinic=shared.patient.clinic, patient__created_by=shared.uploaded_by
             )
-            film = FilmFactory(study=study, file=shared.file.name, sha256=f"{study.pk:064d}")
+            film: Film = FilmFactory(study=study, file=shared.file.name, sha256=f"{study.pk:064d}")
             held_out(film, share)
             ill = verdict == "pneumonia"
             score = (
@@ -141,15 +141,15 @@ def test_new_films_are_judged_by_it_and_the_receipt_says_so(production: ModelVer
 def test_the_page_shows_the_cost_then_sets_it(client: Client, staff: User) -> None:
     version = pretend_production()
     client.force_login(staff)
-    address = reverse("operating_point")
+    address, choose = reverse("operating_point"), reverse("operating_choose")
     assert "Too few confirmed films" in client.get(address).content.decode()
     confirmed_films(version, staff)
     page = client.get(address, {"target": "95"}).content.decode()
     assert "Use the threshold 0.400" in page
-    assert "Say why" in client.post(address, {"target": "95"}, follow=True).content.decode()
-    page = client.post(address, {"target": "95", "reason": "Miss fewer"}, follow=True).content.decode()
+    assert "and say why" in client.post(choose, {"target": "95"}, follow=True).content.decode()
+    page = client.post(choose, {"target": "95", "reason": "Miss fewer"}, follow=True).content.decode()
     assert "threshold of 0.400" in page
     assert "Miss fewer" in page
-    page = client.post(address, {"card": "1", "reason": "Too many alarms"}, follow=True).content.decode()
+    page = client.post(choose, {"card": "1", "reason": "Too many alarms"}, follow=True).content.decode()
     assert "threshold of 0.500" in page
     assert operating.in_force(version) is None

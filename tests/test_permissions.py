@@ -79,7 +79,7 @@ ADDRESSES = [
     Address("promotion_rules", None, STAFF, 422, "post"),
     Address("promotion_decide", "request", STAFF, 302, "post"),
     Address("operating_point", None, STAFF),
-    Address("operating_point", None, STAFF, 302, "post"),
+    Address("operating_choose", None, STAFF, 302, "post"),
     Address("evaluation", "evaluation", STAFF),
     Address("base_picture", "base film", STAFF, 404),
     Address("disagreements", None, REVIEWERS),

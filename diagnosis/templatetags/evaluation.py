@@ -56,7 +56,7 @@ def said(words: str, probability: float | None, right: bool) -> SafeString:
     score = f" {percent(probability)}" if probability is not None else ""
     mark, word = ("✓", "right") if right else ("✗", "wrong")
     return format_html(
-        '{}{} <span class="mark {}"><span aria-hidden="true">{}</span> {}</span>',
+        '{}{} <span class="judged {}"><span aria-hidden="true">{}</span> {}</span>',
         words,
         score,
         word,

@@ -46,6 +46,7 @@ def detail(request: UserRequest, pk: int) -> HttpResponse:
             "parts": parts(shown),
             "films": films(request, shown),
             "corrected": shown.figures["corrected"],
+            "sides": SIDES,
         }
     return render(request, "models/evaluation.html", context)
 

@@ -3,7 +3,7 @@
   const read = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
   const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const line = (label, data, colour, more = {}) =>
-    ({ label, data, borderColor: token(colour), backgroundColor: token(colour), borderWidth: 2, pointRadius: 0, pointHitRadius: 8, tension: 0, ...more });
+    ({ label, data, borderColor: token(colour), backgroundColor: token(colour), borderWidth: 2, pointRadius: 0, pointStyle: more.pointRadius ? "circle" : "line", pointHitRadius: 8, tension: 0, ...more });
   const axis = (text) =>
     ({ type: "linear", min: 0, max: 1, title: { display: true, text, color: token("--pw-muted") }, ticks: { color: token("--pw-muted") }, grid: { color: token("--pw-line") } });
   const points = (pairs) => pairs.map(([x, y]) => ({ x, y }));
@@ -17,7 +17,7 @@
       line("production", points(part.production.roc), "--pw-muted"),
       line("candidate", points(part.candidate.roc), "--pw-accent"),
       spot("production's threshold", part.production, "--pw-muted", "rect"),
-      spot("candidate's threshold", part.candidate, "--pw-accent", "circle"),
+      spot("candidate's threshold", part.candidate, "--pw-accent", "triangle"),
     ], axis("false alarms (1 − specificity)"), axis("sensitivity")],
     reliability: (part) => [[
       line("production", bins(part.production), "--pw-muted", { pointRadius: 3, pointStyle: "rect" }),
@@ -42,7 +42,7 @@
         options: {
           animation: false, responsive: true, maintainAspectRatio: false,
           interaction: { mode: "nearest", intersect: false },
-          plugins: { legend: { labels: { color: token("--pw-text"), boxWidth: 18, boxHeight: 2 } } },
+          plugins: { legend: { labels: { color: token("--pw-text"), usePointStyle: true } } },
           scales: { x, y },
         },
       }));
