@@ -7,7 +7,7 @@ batch by batch, and whoever takes over after it goes on at the first film withou
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -17,6 +17,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from diagnosis import holdout, inference, operating, registry, tally
+from diagnosis.base import BaseUnusable
 from diagnosis.models import Evaluation, EvaluationFilm, ModelVersion, PromotionRules
 from ml.artifact import ArtifactError
 from ml.images import ImageError, Radiograph, read_radiograph
@@ -58,7 +59,7 @@ def work(seconds: float = 60.0) -> bool:
         try:
             if not advance(evaluation, stop):
                 return True
-        except (ArtifactError, OSError) as error:
+        except (ArtifactError, BaseUnusable, OSError) as error:
             log.exception("%s cannot go on", evaluation)
             _retry_or_fail(evaluation, f"The evaluation broke off ({error}).")
     return False
@@ -102,7 +103,7 @@ def _claim() -> Evaluation | None:
 
 def _freeze(evaluation: Evaluation) -> None:
     """Write down which films are read and at which thresholds, once for all."""
-    rows = [chosen.row(evaluation.pk) for chosen in holdout.films()]
+    rows = [chosen.row(evaluation.pk) for chosen in holdout.films(_heart(evaluation))]
     evaluation.candidate_threshold = evaluation.candidate.card["threshold"]
     evaluation.production_threshold = (
         operating.threshold_of(evaluation.production) or evaluation.production.card["threshold"]
@@ -201,6 +202,19 @@ def _held(evaluation: Evaluation) -> QuerySet[Evaluation]:
     return Evaluation.objects.filter(
         pk=evaluation.pk, state=State.RUNNING, lease_token=evaluation.lease_token
     )
+
+
+def _heart(evaluation: Evaluation) -> Callable[[], None]:
+    """Return what renews the lease now and then while patients are given their share."""
+    last = time.monotonic()
+
+    def beat() -> None:
+        nonlocal last
+        if time.monotonic() - last > settings.LEASE_SECONDS / 3:
+            last = time.monotonic()
+            _renew(evaluation)
+
+    return beat
 
 
 def _renew(evaluation: Evaluation) -> bool:

@@ -1,19 +1,17 @@
 """The locked holdout: films of patients that no version ever learns from, and errors that were corrected before."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from django.conf import settings
-
+from diagnosis import base as base_folder
 from diagnosis import splits
-from diagnosis.models import EvaluationFilm, Review, SplitEntry
+from diagnosis.models import EvaluationFilm, Review, SplitGroup
 from diagnosis.truth import Confirmed, confirmed
-from ml.dataset import LABELS, patient_of
 
 CORRECTED_AT_MOST = 500
 """Corrections outside the holdout are a list to read, not a measurement: the newest are enough."""
-_SUFFIXES = {".png", ".jpg", ".jpeg"}
+Beat = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -34,14 +32,18 @@ class Chosen:
         )  # fmt: skip
 
 
-def films() -> Iterator[Chosen]:
-    """Yield the holdout's reviewed films, then corrected errors outside it, then the base folder's holdout."""
+def films(beat: Beat = lambda: None) -> Iterator[Chosen]:
+    """Yield the holdout's reviewed films, then corrected errors outside it, then the base folder's holdout.
+
+    Worker side: it gives patients their share, which reads films. `beat` is called between films.
+    Raises diagnosis.base.BaseUnusable.
+    """
     truth = {c.film_id: c for c in confirmed()}
-    shares = splits.shares_of(c.patient_id for c in truth.values())
+    shares = splits.shares_of({c.patient_id for c in truth.values()}, beat)
     wrong_before = corrected(truth)
     outside: list[Chosen] = []
     for film, known in sorted(truth.items()):
-        locked = shares[known.patient_id] == SplitEntry.Share.HOLDOUT
+        locked = shares[known.patient_id] == SplitGroup.Share.HOLDOUT
         if locked or film in wrong_before:
             chosen = Chosen(
                 "reviewed" if locked else "corrected", known.label, f"patient {known.patient_id}", film,
@@ -52,7 +54,7 @@ def films() -> Iterator[Chosen]:
             else:
                 outside.append(chosen)
     yield from outside[-CORRECTED_AT_MOST:]
-    yield from base()
+    yield from base(beat)
 
 
 def corrected(truth: dict[int, Confirmed]) -> set[int]:
@@ -62,13 +64,13 @@ def corrected(truth: dict[int, Confirmed]) -> set[int]:
     return {film for film, answer in pairs if answer != truth[film].label}
 
 
-def base() -> Iterator[Chosen]:
-    """Yield the base folder's holdout films in a stable order; nothing where the site has no such folder."""
-    if settings.BASE_DATASET is None:
-        return
-    for label in LABELS:
-        folder = settings.BASE_DATASET / label
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            patient = patient_of(path)
-            if path.suffix.lower() in _SUFFIXES and splits.share_of_base(patient) == SplitEntry.Share.HOLDOUT:
-                yield Chosen("base", label, f"base {patient}", name=f"{label}/{path.name}")
+def base(beat: Beat = lambda: None) -> Iterator[Chosen]:
+    """Yield the base folder's holdout films in a stable order; nothing where the site has no such folder.
+
+    Raises diagnosis.base.BaseUnusable.
+    """
+    found = base_folder.indexed(beat)
+    shares = splits.base_shares(found)
+    for film in found:
+        if shares[film.patient] == SplitGroup.Share.HOLDOUT:
+            yield Chosen("base", film.label, f"base {film.patient}", name=film.file)

@@ -48,6 +48,11 @@ def load(version: ModelVersion) -> Predictor:
     )
 
 
+def unload() -> None:
+    """Give the memory of loaded models back, in a process that reads films only now and then."""
+    _loaded.clear()
+
+
 def warm_up() -> None:
     """Load the production model, if there is one. Called in a worker's child, never before the fork."""
     version = registry.production()

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Subquery
 
 from diagnosis import registry, splits
-from diagnosis.models import ModelVersion, OperatingPoint, Prediction, SplitEntry, StageChange
+from diagnosis.models import ModelVersion, OperatingPoint, Prediction, SplitGroup, StageChange
 from diagnosis.truth import confirmed
 from ml import metrics
 from ml.operating import threshold_for
@@ -69,10 +69,11 @@ def material(version: ModelVersion) -> Material:
     truth = {c.film_id: c for c in confirmed()}
     answered = Prediction.objects.answered().filter(model_version=version)
     scores = {film: p for film, p in answered.values_list("film_id", "probability") if film in truth}
-    shares = splits.shares_of(truth[film].patient_id for film in scores)
-    usable = {SplitEntry.Share.VALIDATION.value}
+    # As the page only looks, the ledger is not written: who has no share yet is taken as what they would get.
+    shares = splits.expected({truth[film].patient_id for film in scores})
+    usable = {SplitGroup.Share.VALIDATION.value}
     if not registry.learned_here(version):
-        usable.add(SplitEntry.Share.TRAIN.value)
+        usable.add(SplitGroup.Share.TRAIN.value)
     films = sorted(film for film in scores if shares[truth[film].patient_id] in usable)
     return Material(
         [int(truth[film].label == "PNEUMONIA") for film in films],

@@ -12,7 +12,7 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from diagnosis.models import ModelVersion, Prediction, StageChange
+from diagnosis.models import ModelVersion, Prediction, StageChange, TrainingRun
 from ml import artifact
 from pneumoweb.accounts.models import User
 
@@ -33,11 +33,19 @@ def import_artifact(directory: Path, by: User | None = None, reason: str = "Impo
 
     Raises ml.artifact.ArtifactError if a file of the artifact is missing or is not what the card says.
     """
+    digest = store(directory)
+    return register(directory, digest, by, reason)
+
+
+def store(directory: Path) -> str:
+    """Put an artifact's files into the storage, unless it is registered already; return its hash.
+
+    Raises ml.artifact.ArtifactError as `import_artifact` does. Nothing reads the files before `register`.
+    """
     artifact.check(directory)
     digest = artifact.artifact_hash(directory)
-    known = ModelVersion.objects.filter(artifact_hash=digest).first()
-    if known:
-        return known
+    if ModelVersion.objects.filter(artifact_hash=digest).exists():
+        return digest
     for path in sorted(p for p in directory.iterdir() if p.is_file()):
         name = _stored(digest, path.name)
         # The version is not registered, so nobody uses this file: it is left over from an import that broke off.
@@ -45,6 +53,11 @@ def import_artifact(directory: Path, by: User | None = None, reason: str = "Impo
             default_storage.delete(name)
         with path.open("rb") as file:
             default_storage.save(name, File(file))
+    return digest
+
+
+def register(directory: Path, digest: str, by: User | None, reason: str) -> ModelVersion:
+    """Make a stored artifact a candidate; one that is registered already is returned as it is."""
     card = json.loads((directory / "card.json").read_text())
     with transaction.atomic():
         version, created = ModelVersion.objects.get_or_create(
@@ -112,7 +125,7 @@ def whole(version: ModelVersion) -> None:
 
 def learned_here(version: ModelVersion) -> bool:
     """Return whether the version came out of a training run of this site, and so may know its films."""
-    return bool(version.card.get("training", {}).get("run"))
+    return TrainingRun.objects.filter(version=version).exists()
 
 
 def _hand_over(current: ModelVersion, version: ModelVersion) -> None:

@@ -4,10 +4,11 @@ import logging
 
 from celery import Task, shared_task
 from celery.signals import worker_process_init
+from celery.worker import state
 from django.db import connections
 from kombu.exceptions import OperationalError
 
-from diagnosis import evaluation, inference, shadow
+from diagnosis import evaluation, inference, shadow, training
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ def evaluate_waiting() -> None:
     """Get on with evaluations of candidates, on the training worker: films never wait for them."""
     if evaluation.work():
         wake(evaluate_waiting)
+    else:
+        inference.unload()
 
 
 @shared_task(name="diagnosis.tasks.read_in_shadow")
@@ -31,6 +34,8 @@ def read_in_shadow() -> None:
     """Let candidates read in the shadow, on the training worker."""
     if shadow.work():
         wake(read_in_shadow)
+    else:
+        inference.unload()
 
 
 def wake(task: Task = analyse_waiting) -> bool:
@@ -39,6 +44,22 @@ def wake(task: Task = analyse_waiting) -> bool:
         task.apply_async()
     except (OperationalError, OSError) as error:
         log.warning("no worker was woken, the broker is away (%s); reconcile will", error)
+        return False
+    return True
+
+
+@shared_task(name="diagnosis.tasks.train_waiting")
+def train_waiting() -> None:
+    """Carry out the training runs that wait, one after the other."""
+    training.work(stopping=lambda: state.should_stop is not None or state.should_terminate is not None)
+
+
+def wake_training() -> bool:
+    """Wake the worker of training runs; return False where the broker is away. The run waits in the database."""
+    try:
+        train_waiting.apply_async()
+    except (OperationalError, OSError) as error:
+        log.warning("no training worker was woken, the broker is away (%s); reconcile will", error)
         return False
     return True
 

@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from diagnosis.views import evaluation, films, home, models, operating, patients, promotion, reviews, shadow
+from diagnosis.views import (
+    evaluation,
+    films,
+    home,
+    models,
+    operating,
+    patients,
+    promotion,
+    reviews,
+    shadow,
+    training,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -36,4 +47,9 @@ urlpatterns = [
     path("evaluations/films/<int:pk>/image.png", evaluation.base_picture, name="base_picture"),
     path("shadows/<int:pk>/end/", shadow.end, name="shadow_end"),
     path("review/disagreements/", shadow.disagreements, name="disagreements"),
+    path("training/", training.runs, name="training"),
+    path("training/<int:pk>/", training.run, name="training_run"),
+    path("training/<int:pk>/status/", training.status, name="training_status"),
+    path("training/<int:pk>/cancel/", training.cancel, name="training_cancel"),
+    path("training/<int:pk>/manifest.csv", training.manifest_file, name="training_manifest"),
 ]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ml import artifact, dataset, evidence, export, fitting, gatefit, heatmap, lite, metrics, network
 from ml.artifact import Card
 from ml.dataset import LabelledFilm
-from ml.gate import GateParameters
+from ml.gate import GateParameters, load_parameters
 from ml.images import PREPROCESSING_VERSION, resize
 from ml.material import (
     THRESHOLD,
@@ -76,7 +76,11 @@ def write(
     cut = calibration["temperature"] * math.log(THRESHOLD / (1 - THRESHOLD))
     probabilities = metrics.sigmoid(outputs.logits / calibration["temperature"])
     figures = metrics.measure(targets, probabilities, THRESHOLD, prepared.validation_patients, seed)
-    gate_parameters, gate_entry = _gate(prepared, second, seed)
+    gate_parameters, gate_entry = (
+        _inherited_gate(proof.gate_of, prepared, second, seed)
+        if proof.gate_of
+        else _gate(prepared, second, seed)
+    )
     np.savez_compressed(folder / artifact.GATE_FILE, **asdict(gate_parameters))
     entries = {"litert": agreement}
     if proof.full_size:
@@ -115,6 +119,7 @@ def write(
             "weight_decay": fitting.RECIPES[architecture].weight_decay,
             "label_smoothing": fitting.LABEL_SMOOTHING,
             "init": state.task["init"],
+            "mode": state.task.get("mode", "whole"),
         },
         initialisation=state.task.get("imagenet") or {},
         subgroups=[
@@ -241,6 +246,21 @@ def _gate(prepared: Prepared, second: SecondPopulation, seed: int) -> tuple[Gate
     }
 
 
+def _inherited_gate(
+    parent: Path, prepared: Prepared, second: SecondPopulation, seed: int
+) -> tuple[GateParameters, dict[str, Any]]:
+    """The gate of `parent`. It looks at the picture alone, never at the network, so that it holds for other weights;
+    what it refuses is measured again, on the validation films of this training."""
+    parameters, before = load_parameters(parent / artifact.GATE_FILE), artifact.load_card(parent)
+    measured = evidence.gate_rates(
+        parameters, prepared.validation, second.pictures_of(second.held_back), second.name, seed
+    )
+    description = (
+        f"{before.gate['description']} It was taken over from {before.name} as it is, and measured again."
+    )
+    return parameters, {**before.gate, "description": description, "measured": measured}
+
+
 def _population(
     about: About,
     second: SecondPopulation,
@@ -256,7 +276,7 @@ def _population(
         "description": about.population,
         "age_years": ages,
         "refuse_from_years": about.refuse_from_years,
-        "evidence": "It was not tested on patients of any other kind.",
+        "evidence": about.evidence,
     }
     theirs = second.measure(seconds, temperature, seed)
     if theirs is None:

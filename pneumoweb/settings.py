@@ -132,6 +132,7 @@ CELERY_TASK_DEFAULT_QUEUE = "inference"
 CELERY_TASK_ROUTES = {
     "diagnosis.tasks.evaluate_waiting": {"queue": "training"},
     "diagnosis.tasks.read_in_shadow": {"queue": "training"},
+    "diagnosis.tasks.train_waiting": {"queue": "training"},
     "diagnosis.tasks.*": {"queue": "inference"},
 }
 CELERY_TASK_TIME_LIMIT = 600
@@ -208,9 +209,13 @@ LEASE_SECONDS: float = env.float("LEASE_SECONDS", 60)
 MAX_ATTEMPTS = 3
 MODEL_CACHE_DIR = DATA_DIR / "model-cache"
 
-# ---------------------------------------------------------------- training and evaluation
-# A folder with NORMAL/ and PNEUMONIA/ that retraining may add to the reviewed films; a part of it is held out.
+# ---------------------------------------------------------------- training
 BASE_DATASET: Path | None = env.path("BASE_DATASET", None)
+TRAINING_DIR = DATA_DIR / "training"
+TRAINING_THREADS: int = env.int("TRAINING_THREADS", 1)
+TRAINING_LEASE_SECONDS: float = env.float("TRAINING_LEASE_SECONDS", 30)
+TRAINING_MIN_FILMS: int = env.int("TRAINING_MIN_FILMS", 20)
+TRAINING_MIN_VALIDATION: int = env.int("TRAINING_MIN_VALIDATION", 5)
 
 # ---------------------------------------------------------------- people
 AUTH_USER_MODEL = "accounts.User"

@@ -12,10 +12,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from diagnosis import evaluation, holdout, splits
+from diagnosis import evaluation, holdout
 from diagnosis.models import Evaluation, EvaluationFilm, Film, ModelVersion
 from pneumoweb.accounts.models import User
 from tests.factories import FilmFactory, ModelVersionFactory, make_user
+from tests.pictures import png
 from tests.samples import SAMPLES, sample_films
 from tests.versions import candidate_of, confirm, finished, held_out, pretend_production
 
@@ -53,20 +54,32 @@ def test_the_holdout_is_of_locked_patients_and_names_corrected_errors(reviewer: 
 
 
 def test_the_base_folder_is_held_out_by_patient(settings: Any, tmp_path: Path) -> None:
+    base = tmp_path / "base"
     for label in ("NORMAL", "PNEUMONIA"):
-        (tmp_path / label).mkdir()
-    for person in range(60):
+        (base / label).mkdir(parents=True)
+    for person in range(30):
         for shot in (1, 2):
-            (tmp_path / "PNEUMONIA" / f"person{person}_virus_{shot}.png").touch()
-    (tmp_path / "NORMAL" / "notes.txt").touch()
-    settings.BASE_DATASET = tmp_path
+            (base / "PNEUMONIA" / f"person{person}_virus_{shot}.png").write_bytes(png(2 * person + shot, 64))
+    (base / "NORMAL" / "notes.txt").touch()
+    settings.BASE_DATASET, settings.TRAINING_DIR = base, tmp_path
     found = list(holdout.base())
     people = {c.patient for c in found}
-    assert 0 < len(people) < 40
+    assert 0 < len(people) < 25
     assert len(found) == 2 * len(people)
     assert [c.name for c in found] == [c.name for c in holdout.base()]
     settings.BASE_DATASET = None
     assert list(holdout.base()) == []
+
+
+def test_a_base_folder_that_is_gone_is_said(
+    production: ModelVersion, reviewer: User, settings: Any, tmp_path: Path
+) -> None:
+    settings.BASE_DATASET = tmp_path / "nowhere"
+    asked = evaluation.request(candidate_of(tmp_path), reviewer)
+    evaluation.work()
+    asked.refresh_from_db()
+    assert asked.state == "failed"
+    assert "lacks NORMAL/" in asked.failure
 
 
 def test_both_versions_read_the_same_films_and_what_they_said_is_kept(
@@ -219,9 +232,3 @@ def test_a_base_film_is_shown_to_staff(client: Client, settings: Any) -> None:
     EvaluationFilm.objects.filter(pk=row.pk).update(name=sorted(SAMPLES.glob("*.png"))[0].name)
     response = client.get(reverse("base_picture", args=[row.pk]))
     assert response.content[:4] == b"\x89PNG"
-
-
-def test_the_shares_of_the_base_folder_are_keyed(settings: Any) -> None:
-    before = [splits.share_of_base(f"person{i}") for i in range(100)]
-    settings.SECRET_KEY = "another key altogether"
-    assert before != [splits.share_of_base(f"person{i}") for i in range(100)]

@@ -15,6 +15,7 @@ from diagnosis.models import (
     Prediction,
     PromotionRequest,
     ShadowRun,
+    TrainingRun,
 )
 from diagnosis.permissions import roles_of, visible_films, visible_patients
 from pneumoweb.accounts.models import Clinic
@@ -25,6 +26,7 @@ from tests.factories import (
     ModelVersionFactory,
     PatientFactory,
     StudyFactory,
+    TrainingRunFactory,
     make_user,
 )
 
@@ -83,6 +85,12 @@ ADDRESSES = [
     Address("evaluation", "evaluation", STAFF),
     Address("base_picture", "base film", STAFF, 404),
     Address("disagreements", None, REVIEWERS),
+    Address("training", None, STAFF),
+    Address("training", None, STAFF, 422, "post"),
+    Address("training_run", "run", STAFF),
+    Address("training_status", "run", STAFF),
+    Address("training_manifest", "run", STAFF),
+    Address("training_cancel", "run", STAFF, 302, "post"),
 ]
 
 
@@ -96,6 +104,7 @@ class World:
     evaluation: Evaluation
     shadow: ShadowRun
     request: PromotionRequest
+    run: TrainingRun
 
     def pk(self, about: str | None) -> dict[str, int]:
         keys = {
@@ -107,6 +116,7 @@ class World:
             "base film": self.evaluation.films.get().pk,
             "shadow": self.shadow.pk,
             "request": self.request.pk,
+            "run": self.run.pk,
         }
         return {"pk": keys[about]} if about else {}
 
@@ -128,7 +138,7 @@ def world() -> World:
         version=candidate, started_by=by, started_at=answer.queued_at, reason="Invented"
     )
     request = PromotionRequest.objects.create(version=candidate, requested_by=by, reason="Invented")
-    return World(clinic, patient, answer, evaluation, shadow, request)
+    return World(clinic, patient, answer, evaluation, shadow, request, TrainingRunFactory())
 
 
 def ask(client: Client, address: Address, world: World) -> int:

@@ -14,6 +14,7 @@ from diagnosis.models import (
     Patient,
     Review,
     SplitEntry,
+    SplitGroup,
     StageChange,
 )
 from ml import artifact
@@ -50,7 +51,7 @@ def confirm(film: Film, verdict: str, by: User, answered: str = "NORMAL", **answ
 
 
 def held_out(film: Film, share: str = "holdout") -> Film:
-    SplitEntry.objects.create(patient=film.patient, share=share)
+    SplitEntry.objects.create(patient=film.patient, group=SplitGroup.objects.create(share=share))
     return film
 
 

@@ -8,7 +8,14 @@ from diagnosis.models.reading import Prediction, PredictionQuerySet, Review
 from diagnosis.models.registry import ModelVersion, StageChange
 from diagnosis.models.rules import AppendOnly
 from diagnosis.models.shadow import ShadowAnswer, ShadowRun
-from diagnosis.models.training import SplitEntry
+from diagnosis.models.training import (
+    Fingerprint,
+    NearIdentical,
+    SplitEntry,
+    SplitGroup,
+    TrainingRun,
+    TrainingRunQuerySet,
+)
 
 __all__ = [
     "AccessLog",
@@ -16,7 +23,9 @@ __all__ = [
     "Evaluation",
     "EvaluationFilm",
     "Film",
+    "Fingerprint",
     "ModelVersion",
+    "NearIdentical",
     "OperatingPoint",
     "Patient",
     "Prediction",
@@ -27,6 +36,9 @@ __all__ = [
     "ShadowAnswer",
     "ShadowRun",
     "SplitEntry",
+    "SplitGroup",
     "StageChange",
     "Study",
+    "TrainingRun",
+    "TrainingRunQuerySet",
 ]

@@ -1,6 +1,6 @@
 """How numbers and times are said on the pages."""
 
-from datetime import date
+from datetime import date, datetime
 
 from django import template
 from django.forms import CheckboxInput, Select
@@ -84,3 +84,9 @@ def control(field: BoundField) -> SafeString:
         (name for kind, name in kinds.items() if isinstance(field.field.widget, kind)), "form-control"
     )
     return field.as_widget(attrs={"class": look})
+
+
+@register.filter
+def clock(moment: str) -> str:
+    """Say the time of day of a moment in ISO 8601, in the clinic's time zone."""
+    return timezone.localtime(datetime.fromisoformat(moment)).strftime("%H:%M:%S")

@@ -41,7 +41,9 @@ def production(request: UserRequest) -> HttpResponse:
 @staff_required
 def version(request: UserRequest, pk: int) -> HttpResponse:
     """A version's card: figures, confusion matrix, curves, threshold, population."""
-    known = ModelVersion.objects.prefetch_related("changes__by", "evaluations__production")
+    known = ModelVersion.objects.select_related("run__by", "run__initial").prefetch_related(
+        "changes__by", "evaluations__production"
+    )
     shown = get_object_or_404(known, pk=pk)
     return render(request, "models/card.html", {"version": shown, "card": shown.card})
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
 
-from diagnosis import evaluation, housekeeping, inference, promotion, shadow, tasks
+from diagnosis import evaluation, housekeeping, inference, promotion, shadow, tasks, training
 
 log = logging.getLogger(__name__)
 
@@ -55,4 +55,7 @@ def once() -> dict[str, int]:
     if shadow.due():
         tasks.wake(tasks.read_in_shadow)
     promotion.expire()
-    return tally
+    runs = training.reconcile()
+    if runs["runs to start"]:
+        tasks.wake_training()
+    return tally | runs
