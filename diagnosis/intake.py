@@ -142,7 +142,8 @@ def _store(film: Film, study: Study, version: ModelVersion, picture: bytes, prev
                 },
             )
             film.save(force_insert=True)
-            Prediction.objects.create(film=film, model_version=version)
+            # Decoding takes time, in which another version may have been promoted.
+            Prediction.objects.create(film=film, model_version=registry.production() or version)
             transaction.on_commit(tasks.wake)
     except BaseException as error:
         for name in written:

@@ -84,13 +84,15 @@ def promote(version: ModelVersion, by: User, reason: str) -> ModelVersion | Prom
     return ask(version, by, reason)
 
 
-def put_into_production(version: ModelVersion, by: User | None, reason: str) -> ModelVersion:
+def put_into_production(
+    version: ModelVersion, by: User | None, reason: str, roll_back: bool = False
+) -> ModelVersion:
     """Promote, and end what a promotion ends: the version's shadow, and every open request.
 
     The caller has looked at the artifact (`registry.whole`), outside any transaction.
     """
     with transaction.atomic():
-        promoted = registry.switch(version, by, reason)
+        promoted = registry.switch(version, by, reason, roll_back)
         shadow.end(version, by, "It went into production.")
         PromotionRequest.objects.filter(state=State.REQUESTED).update(state=State.EXPIRED)
     return promoted
@@ -163,10 +165,11 @@ def before() -> ModelVersion | None:
     """
     trail: list[int] = []
     promotions = StageChange.objects.filter(stage=ModelVersion.Stage.PRODUCTION).order_by("pk")
-    for version in promotions.values_list("version_id", flat=True):
-        if version in trail:
-            del trail[trail.index(version) :]
-        trail.append(version)
+    for version, went_back in promotions.values_list("version_id", "roll_back"):
+        if went_back:
+            trail.pop()
+        else:
+            trail.append(version)
     return ModelVersion.objects.get(pk=trail[-2]) if len(trail) > 1 else None
 
 
@@ -182,7 +185,8 @@ def roll_back(by: User, reason: str) -> ModelVersion:
         raise PromotionRefused("No version was in production before this one.")
     registry.whole(previous)
     with transaction.atomic():
-        restored = put_into_production(previous, by, f"Rolled back from {current}: {reason.strip()}")
+        why = f"Rolled back from {current}: {reason.strip()}"
+        restored = put_into_production(previous, by, why, roll_back=True)
         operating.restore(restored, by)
     return restored
 

@@ -93,7 +93,7 @@ def promote(version: ModelVersion, by: User | None, reason: str) -> ModelVersion
     return switch(version, by, reason)
 
 
-def switch(version: ModelVersion, by: User | None, reason: str) -> ModelVersion:
+def switch(version: ModelVersion, by: User | None, reason: str, roll_back: bool = False) -> ModelVersion:
     """The change of stages alone, in one transaction; the caller has looked at the artifact.
 
     Raises PromotionRefused where the version is in production already.
@@ -110,7 +110,9 @@ def switch(version: ModelVersion, by: User | None, reason: str) -> ModelVersion:
                 version=current, stage=stages.RETIRED, by=by, reason=f"Replaced by {version}: {reason}"[:500]
             )
         ModelVersion.objects.filter(pk=version.pk).update(stage=stages.PRODUCTION)
-        StageChange.objects.create(version=version, stage=stages.PRODUCTION, by=by, reason=reason[:500])
+        StageChange.objects.create(
+            version=version, stage=stages.PRODUCTION, by=by, reason=reason[:500], roll_back=roll_back
+        )
     version.refresh_from_db()
     return version
 

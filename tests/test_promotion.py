@@ -221,6 +221,10 @@ def test_rolling_back_takes_one_step_and_then_the_next(tmp_path: Path) -> None:
     change = StageChange.objects.first()
     assert change
     assert change.reason == "Rolled back from second: Worse still"
+    # A version that is promoted once more is a step like any other.
+    registry.promote(third, staff, "Mended")
+    registry.promote(first, staff, "The old one, for a test")
+    assert promotion.roll_back(staff, "Enough") == third
 
 
 @pytest.mark.django_db
