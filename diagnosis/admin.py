@@ -12,6 +12,7 @@ from diagnosis.models import (
     Film,
     ModelVersion,
     OperatingPoint,
+    Outcome,
     Patient,
     Prediction,
     PromotionRequest,
@@ -72,7 +73,7 @@ class FilmRecords(Records):
     list_display = ["pk", "patient", "name", "source_format", "width", "height", "bits", "created_at"]
     list_select_related = ["patient"]
     # The stored picture leaves only through the view that checks and logs.
-    exclude = ["file", "thumbnail"]
+    exclude = ["file", "thumbnail", "values"]
 
     def patient_of(self, record: Film) -> Patient:
         return record.patient
@@ -96,6 +97,15 @@ class ReviewRecords(Records):
 
     def patient_of(self, record: Review) -> Patient:
         return record.prediction.film.patient
+
+
+@admin.register(Outcome)
+class OutcomeRecords(Records):
+    list_display = ["pk", "film", "diagnosis", "source", "by", "at"]
+    list_select_related = ["film", "by"]
+
+    def patient_of(self, record: Outcome) -> Patient:
+        return record.film.patient
 
 
 @admin.register(ModelVersion)

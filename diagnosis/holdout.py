@@ -59,7 +59,9 @@ def films(beat: Beat = lambda: None) -> Iterator[Chosen]:
 
 def corrected(truth: dict[int, Confirmed]) -> set[int]:
     """Return the films whose confirmed label is not what the model had answered when a reviewer looked at it."""
-    reviews = Review.objects.filter(prediction__film__in=list(truth), prediction__state="succeeded")
+    reviews = Review.objects.filter(
+        prediction__film__in=list(truth), prediction__state="succeeded", withdrawal=None
+    )
     pairs = reviews.values_list("prediction__film_id", "prediction__label").distinct()
     return {film for film, answer in pairs if answer != truth[film].label}
 

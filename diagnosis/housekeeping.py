@@ -39,6 +39,7 @@ def _remove_unnamed(folder: str, names: list[str]) -> int:
     prefix = f"{folder}/"
     known = set(Film.objects.filter(file__startswith=prefix).values_list("file", flat=True))
     known |= set(Film.objects.filter(thumbnail__startswith=prefix).values_list("thumbnail", flat=True))
+    known |= set(Film.objects.filter(values__startswith=prefix).values_list("values", flat=True))
     known |= set(Prediction.objects.filter(heatmap__startswith=prefix).values_list("heatmap", flat=True))
     removed = 0
     for path in (prefix + name for name in names):

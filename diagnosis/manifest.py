@@ -169,7 +169,7 @@ def _reviewed_entries(notes: list[str], beat: Callable[[], None]) -> list[Entry]
     if left_out:
         notes.append(f"{_named(left_out)} left out: the file is gone or cannot be read.")
     films = Film.objects.select_related("patient", "study").in_bulk(sorted(labels.keys() - left_out))
-    return [_entry(film, labels[film.pk], shares[film.patient_id]) for film in films.values()]
+    return [_entry(film, labels[film.pk], shares[film.patient_id]) for _, film in sorted(films.items())]
 
 
 def _entry(film: Film, truth: Confirmed, share: str) -> Entry:

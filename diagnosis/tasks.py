@@ -9,6 +9,7 @@ from django.db import connections
 from kombu.exceptions import OperationalError
 
 from diagnosis import evaluation, inference, shadow, training
+from diagnosis.monitoring import signs
 
 log = logging.getLogger(__name__)
 
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 @shared_task(name="diagnosis.tasks.analyse_waiting")
 def analyse_waiting() -> None:
     """Answer the films that wait. The message carries nothing: what waits is in the database."""
+    signs.leave()
     if inference.work():
         wake()
 

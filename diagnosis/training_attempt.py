@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db import DatabaseError, OperationalError, close_old_connections, transaction
 from django.utils import timezone
 
 from diagnosis import base, manifest, registry
@@ -106,7 +106,7 @@ class Attempt:
         except OperationalError as error:
             # A database that is away for some seconds costs no run; the lease says for how long.
             log.warning("no sign of life could be given: %s", error)
-            connection.close()
+            close_old_connections()
             if time.monotonic() > self.lease_ends:
                 raise LeaseLost from error
             return
@@ -275,7 +275,8 @@ class Attempt:
     def _stumbled(self, error: Exception) -> None:
         """Something that may pass: try again from the last epoch, unless nothing got on for three attempts."""
         log.exception("%s stumbled", self.run)
-        connection.close()
+        if isinstance(error, DatabaseError):
+            close_old_connections()
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             self._end(State.FAILED, "The disk of the training worker is full. Free some space and start again. "
                       "Nothing was registered.")  # fmt: skip

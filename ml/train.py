@@ -48,6 +48,7 @@ def train(
     also: Second | None = None,
     about: About | None = None,
     proof: Proof | None = None,
+    patience: int | None = None,
     answers: Path | None = None,
     progress: Callable[[Progress], None] | None = None,
     stage: Callable[[str], None] = lambda words: None,
@@ -57,7 +58,8 @@ def train(
     Work in progress is kept beside it, in `out` + `.unfinished`, so that the same call goes on after a crash. `init`
     is a model version to start from, `imagenet` a checkpoint of ImageNet weights. `mode` says what of it learns: `head`
     (the classifier alone), `last` (the last stages) or `whole`. Into the file `answers` goes what the model, or one
-    like it, says of films that it did not learn from. Raises `DatasetError`, `ImageError`,
+    like it, says of films that it did not learn from. With `patience`, training ends when so many epochs in a row
+    were no better. Raises `DatasetError`, `ImageError`,
     `ArtifactError`, `TrainingError`, `WeightsError` and `ResumeError`, each with a sentence.
     """
     if out.exists():
@@ -68,6 +70,8 @@ def train(
         )
     if epochs < 1:
         raise TrainingError("At least one epoch is needed.")
+    if patience is not None and patience < 1:
+        raise TrainingError("Patience is a number of epochs, at least one.")
     if imagenet and (init or architecture != "lite0"):
         raise TrainingError(
             "ImageNet weights are for architecture lite0, and not beside a model to start from."
@@ -95,6 +99,8 @@ def train(
     }
     if mode != "whole":
         task["mode"] = mode
+    if patience:
+        task["patience"] = patience
     second = SecondPopulation(proof, also, seed)
     if also:
         task["also"] = {"data": dataset.data_hash(second.films), "share": also.share}
@@ -125,6 +131,7 @@ def train(
             seed=seed,
             checkpoints=checkpoints,
             progress=progress,
+            patience=patience,
         )
     stage("Exporting and measuring")
     unfinished = out.with_name(out.name + ".partial")
@@ -236,6 +243,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--architecture", choices=sorted(network.ARCHITECTURES), default="sequential")
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument(
+        "--patience", type=int, metavar="N", help="stop after N epochs without a lower validation loss"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--init", type=Path, metavar="DIR", help="model version to start from")
     parser.add_argument("--mode", choices=MODES, default="whole", help="what of the start version learns")
@@ -290,6 +300,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options.repeats,
                 options.init if options.keep_gate else None,
             ),
+            patience=options.patience,
             answers=options.answers,
             progress=lines if options.lines else _Bar(),
             stage=lines.stage if options.lines else lambda words: None,

@@ -7,13 +7,16 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from diagnosis import worklist
 from diagnosis.models import (
     AccessLog,
+    Arrival,
     Evaluation,
     EvaluationFilm,
     Patient,
     Prediction,
     PromotionRequest,
+    Review,
     ShadowRun,
     TrainingRun,
 )
@@ -21,6 +24,7 @@ from diagnosis.permissions import roles_of, visible_films, visible_patients
 from pneumoweb.accounts.models import Clinic
 from tests.factories import (
     AnswerFactory,
+    ArrivalFactory,
     ClinicFactory,
     FilmFactory,
     ModelVersionFactory,
@@ -35,6 +39,7 @@ ROLES = ["", "clinician", "reviewer", "staff", "administrator"]
 INSIDE = ["clinician", "reviewer", "staff", "administrator"]
 REVIEWERS = ["reviewer", "staff", "administrator"]
 STAFF = ["staff", "administrator"]
+ADMINISTRATORS = ["administrator"]
 
 
 @dataclass(frozen=True)
@@ -55,21 +60,55 @@ ADDRESSES = [
     Address("patient_new", None, INSIDE),
     Address("patient_new", None, INSIDE, 422, "post"),
     Address("patient", "patient", INSIDE),
+    Address("patient_from_dicom", None, INSIDE),
+    Address("patient_from_dicom", None, INSIDE, 422, "post"),
     Address("patient_edit", "patient", INSIDE),
     Address("patient_edit", "patient", INSIDE, 422, "post"),
+    Address("patient_again", "patient", INSIDE, 302, "post"),
+    Address("compare", "patient", INSIDE),
+    Address("history_csv", "patient", INSIDE),
+    Address("history_pdf", "patient", INSIDE),
     Address("upload", "patient", INSIDE),
     Address("upload", "patient", INSIDE, 422, "post"),
+    Address("batches", None, INSIDE),
+    Address("batch_new", None, INSIDE),
+    Address("batch_new", None, INSIDE, 422, "post"),
+    Address("batch", "batch", INSIDE),
+    Address("batch_status", "batch", INSIDE),
+    Address("batch_undecided", "batch", INSIDE),
+    Address("batch_announce", "batch", INSIDE, 422, "post"),
+    Address("batch_receive", "batch", INSIDE, 404, "post"),
+    Address("batch_part", "batch", INSIDE, 200, "post"),
+    Address("batch_assign", "batch", INSIDE, 302, "post"),
+    Address("batch_give_up", "batch", INSIDE, 302, "post"),
+    Address("arrival_preview", "arrival", INSIDE),
     Address("film", "film", INSIDE),
     Address("film_status", "film", INSIDE),
     Address("film_again", "film", INSIDE, 302, "post"),
     Address("film_image", "film", INSIDE),
+    Address("film_values", "film", INSIDE),
     Address("film_preview", "film", INSIDE),
     Address("heatmap", "prediction", INSIDE),
+    Address("film_priority", "film", INSIDE, 302, "post", {"priority": "2"}),
+    Address("film_assign", "film", INSIDE, 302, "post", {"to": "me"}),
+    Address("film_outcome", "film", INSIDE),
+    Address("film_outcome", "film", INSIDE, 422, "post"),
+    Address("worklist", None, INSIDE),
+    Address("worklist_news", None, INSIDE, data={"since": "0"}),
     Address("review_queue", None, REVIEWERS),
+    Address("review_next", None, REVIEWERS, 302, "post"),
+    Address("review_leave", None, REVIEWERS, 302, "post"),
+    Address("review_film", "film", REVIEWERS),
+    Address("review_withdraw", "review", REVIEWERS, 302, "post"),
+    Address("readers", None, REVIEWERS),
+    Address("clinic_rules", "clinic", ADMINISTRATORS),
+    Address("clinic_rules", "clinic", ADMINISTRATORS, 422, "post"),
     Address("review", "prediction", REVIEWERS, 302, "post", {"verdict": "normal"}),
     Address("models", None, STAFF),
     Address("model", "model", STAFF),
     Address("model_production", None, STAFF, 302),
+    Address("model_compare", None, STAFF),
+    Address("model_failures", "model", STAFF, 404),
     Address("model_promote", "model", STAFF, 302, "post"),
     Address("model_gate", "model", STAFF),
     Address("model_evaluate", "model", STAFF, 302, "post"),
@@ -91,6 +130,10 @@ ADDRESSES = [
     Address("training_status", "run", STAFF),
     Address("training_manifest", "run", STAFF),
     Address("training_cancel", "run", STAFF, 302, "post"),
+    Address("monitoring", None, STAFF),
+    Address("monitoring_queue", None, STAFF),
+    Address("monitoring_films", None, STAFF),
+    Address("monitoring_table", None, STAFF, data={"table": "films"}),
 ]
 
 
@@ -104,6 +147,7 @@ class World:
     evaluation: Evaluation
     shadow: ShadowRun
     request: PromotionRequest
+    arrival: Arrival
     run: TrainingRun
 
     def pk(self, about: str | None) -> dict[str, int]:
@@ -111,12 +155,16 @@ class World:
             "patient": self.patient.pk,
             "film": self.prediction.film_id,
             "prediction": self.prediction.pk,
+            "batch": self.arrival.batch_id,
+            "arrival": self.arrival.pk,
             "model": self.prediction.model_version_id,
             "evaluation": self.evaluation.pk,
             "base film": self.evaluation.films.get().pk,
             "shadow": self.shadow.pk,
             "request": self.request.pk,
             "run": self.run.pk,
+            "review": self.prediction.reviews.get().pk,
+            "clinic": self.clinic.pk,
         }
         return {"pk": keys[about]} if about else {}
 
@@ -128,6 +176,8 @@ def world() -> World:
     answer = AnswerFactory(
         film=FilmFactory(study=StudyFactory(patient=patient)), model_version__stage="production"
     )
+    Review.objects.create(prediction=answer, reviewer=make_user("reviewer", clinic), verdict="unreadable")
+    worklist.refresh([answer.film_id])
     candidate = ModelVersionFactory()
     evaluation = Evaluation.objects.create(candidate=candidate, production=answer.model_version)
     EvaluationFilm.objects.create(
@@ -138,7 +188,8 @@ def world() -> World:
         version=candidate, started_by=by, started_at=answer.queued_at, reason="Invented"
     )
     request = PromotionRequest.objects.create(version=candidate, requested_by=by, reason="Invented")
-    return World(clinic, patient, answer, evaluation, shadow, request, TrainingRunFactory())
+    arrival = ArrivalFactory(batch__clinic=clinic)
+    return World(clinic, patient, answer, evaluation, shadow, request, arrival, TrainingRunFactory())
 
 
 def ask(client: Client, address: Address, world: World) -> int:
@@ -156,7 +207,11 @@ def test_own_clinic(client: Client, world: World, address: Address, role: str) -
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(
     "address",
-    [a for a in ADDRESSES if a.about in ("patient", "film", "prediction")],
+    [
+        a
+        for a in ADDRESSES
+        if a.about not in (None, "model", "run", "evaluation", "base film", "shadow", "request")
+    ],
     ids=lambda a: f"{a.method} {a.name}",
 )
 def test_foreign_clinic_does_not_exist(client: Client, world: World, address: Address, role: str) -> None:
@@ -205,13 +260,48 @@ def test_the_admin_shows_a_member_of_staff_no_records_without_permission(
 
 def test_lists_name_only_patients_of_the_own_clinic(client: Client, world: World) -> None:
     foreign = PatientFactory(name="Somebody Elsewhere")
-    AnswerFactory(film__study__patient=foreign, model_version=world.prediction.model_version)
+    version = world.prediction.model_version
+    films = [
+        AnswerFactory(film__study__patient=p, model_version=version).film for p in (foreign, world.patient)
+    ]
+    worklist.refresh(film.pk for film in films)
     client.force_login(make_user("reviewer", world.clinic))
-    for name in ("home", "patients", "review_queue"):
+    for name in ("home", "patients", "worklist", "review_queue"):
         page = client.get(reverse(name)).content.decode()
         assert world.patient.name in page
         assert "Somebody Elsewhere" not in page
     assert "Somebody Elsewhere" not in client.get(reverse("patients"), {"q": "Somebody"}).content.decode()
+
+
+# Pages that say how a whole clinic's films were answered, not how one film was: for staff, who know.
+ABOUT_MODELS = {"models", "model", "model_production"}
+
+
+@pytest.mark.parametrize("role", REVIEWERS)
+@pytest.mark.parametrize(
+    "address",
+    [a for a in ADDRESSES if a.method == "get" and a.name not in ABOUT_MODELS],
+    ids=lambda a: a.name,
+)
+def test_who_reads_blind_first_is_sent_no_answer(
+    client: Client, world: World, address: Address, role: str
+) -> None:
+    clinic_reads(world.clinic, blind_first=True)
+    Prediction.objects.update(probability=0.8765, threshold=0.4321, warnings=["Said by the model."])
+    client.force_login(make_user(role, world.clinic))
+    if role not in address.roles:
+        return
+    response = client.get(reverse(address.name, kwargs=world.pk(address.about)), address.data)
+    if address.name == "heatmap":
+        assert response.status_code == 404
+        return
+    sent = b"".join(response) if response.streaming else response.content
+    for told in (b"88 %", b"0.87", b"43 %", b"Said by the model", b"answer PNEUMONIA", b"heatmap.png"):
+        assert told not in sent
+
+
+def clinic_reads(clinic: Clinic, **rules: Any) -> None:
+    Clinic.objects.filter(pk=clinic.pk).update(**rules)
 
 
 def test_a_user_without_clinic_sees_nobody(world: World) -> None:

@@ -12,7 +12,7 @@ from diagnosis.management.commands.reconcile import once
 from diagnosis.models import Film, ModelVersion, Prediction, Review, ShadowAnswer, ShadowRun
 from diagnosis.permissions import visible_films
 from diagnosis.queries import with_predictions
-from diagnosis.review import waiting_for_review
+from diagnosis.worklist import visible_rows
 from tests.factories import ClinicFactory, FilmFactory, ModelVersionFactory, PatientFactory, make_user
 from tests.samples import sample_films
 from tests.versions import candidate_of, film_of
@@ -69,7 +69,7 @@ def test_nothing_that_it_says_is_met_anywhere_else(
     reviewer = make_user("reviewer", film.patient.clinic)
     shown = with_predictions(visible_films(reviewer)).get(pk=film.pk)
     assert [p.model_version for p in shown.predictions.all()] == [production]
-    assert waiting_for_review(reviewer).count() == 2
+    assert visible_rows(reviewer).count() == 2
     client.force_login(make_user("clinician", film.patient.clinic))
     for address in (
         reverse("film", args=[film.pk]),
@@ -99,8 +99,8 @@ def test_disagreements_are_a_worklist_until_a_label_is_confirmed(
     reviewer = make_user("reviewer", film.patient.clinic)
     client.force_login(reviewer)
     page = client.get(reverse("disagreements")).content.decode()
-    assert reverse("film", args=[film.pk]) in page
-    assert reverse("film", args=[other.pk]) not in page
+    assert reverse("review_film", args=[film.pk]) in page
+    assert reverse("review_film", args=[other.pk]) not in page
     assert not shadow.disagreements(make_user("reviewer")).exists(), "films of another clinic"
     prediction = film.predictions.get()
     Review.objects.create(prediction=prediction, reviewer=reviewer, verdict=prediction.label.lower())

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0002_splits"),
+        ("diagnosis", "0007_monitoring"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

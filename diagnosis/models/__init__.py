@@ -1,10 +1,19 @@
 """The tables. Rules that must always hold are constraints of the database, not habits of the code."""
 
 from diagnosis.models.audit import AccessLog
-from diagnosis.models.clinical import Film, Patient, Study
+from diagnosis.models.batches import Arrival, ArrivalQuerySet, Batch
+from diagnosis.models.clinical import Film, Patient, Priority, Study
 from diagnosis.models.evaluation import Evaluation, EvaluationFilm
+from diagnosis.models.monitoring import WorkerSign
 from diagnosis.models.promotion import OperatingPoint, PromotionRequest, PromotionRules
-from diagnosis.models.reading import Prediction, PredictionQuerySet, Review
+from diagnosis.models.reading import (
+    Outcome,
+    Prediction,
+    PredictionQuerySet,
+    Review,
+    ReviewLoan,
+    ReviewWithdrawal,
+)
 from diagnosis.models.registry import ModelVersion, StageChange
 from diagnosis.models.rules import AppendOnly
 from diagnosis.models.shadow import ShadowAnswer, ShadowRun
@@ -16,10 +25,14 @@ from diagnosis.models.training import (
     TrainingRun,
     TrainingRunQuerySet,
 )
+from diagnosis.models.worklist import WorklistRow
 
 __all__ = [
     "AccessLog",
     "AppendOnly",
+    "Arrival",
+    "ArrivalQuerySet",
+    "Batch",
     "Evaluation",
     "EvaluationFilm",
     "Film",
@@ -27,12 +40,16 @@ __all__ = [
     "ModelVersion",
     "NearIdentical",
     "OperatingPoint",
+    "Outcome",
     "Patient",
     "Prediction",
     "PredictionQuerySet",
+    "Priority",
     "PromotionRequest",
     "PromotionRules",
     "Review",
+    "ReviewLoan",
+    "ReviewWithdrawal",
     "ShadowAnswer",
     "ShadowRun",
     "SplitEntry",
@@ -41,4 +58,6 @@ __all__ = [
     "Study",
     "TrainingRun",
     "TrainingRunQuerySet",
+    "WorkerSign",
+    "WorklistRow",
 ]

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from diagnosis.models.reading import Prediction
 
 
+class Priority(models.IntegerChoices):
+    """How soon a film must be read. The worker and the worklist take the highest first."""
+
+    ROUTINE = 0, "Routine"
+    URGENT = 1, "Urgent"
+    STAT = 2, "Stat"
+
+
 class Patient(models.Model):
     """A patient of one clinic."""
 
@@ -81,7 +89,11 @@ class Study(models.Model):
 
 
 class Film(models.Model):
-    """One radiograph, stored as a lossless greyscale PNG without metadata."""
+    """One radiograph, stored as a lossless greyscale PNG without metadata.
+
+    `facts` is what a DICOM file said of the picture, without identity (`ml.dicom`); `values` are its modality values
+    as a 16-bit PNG, of which `facts["values"]` says how they are counted. Both are empty for PNG and JPEG.
+    """
 
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="films")
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="films")
@@ -89,6 +101,7 @@ class Film(models.Model):
     name = models.CharField("file name as received", max_length=200)
     file = models.FileField(max_length=200)
     thumbnail = models.FileField(max_length=200)
+    values = models.FileField(max_length=200, blank=True)
     source_format = models.CharField(max_length=8)
     source_bytes = models.PositiveBigIntegerField()
     width = models.PositiveIntegerField()
@@ -97,13 +110,21 @@ class Film(models.Model):
     # Colour is gone from the stored picture, but the gate must still know of it: photographs have colour.
     colourfulness = models.FloatField("mean spread of the source's colour channels, 0 to 1", default=0)
     notes = models.JSONField("what was changed on arrival", default=list, blank=True)
+    facts = models.JSONField("what the source said, without identity", default=dict, blank=True)
+    # Keyed, so that the number itself, by which a hospital finds the patient, cannot be had from it.
+    sop_hash = models.CharField(
+        "keyed hash of the DICOM instance's number", max_length=64, blank=True, db_index=True
+    )
+    priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.ROUTINE)
+    assigned_to = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     uploaded_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["-pk"]
         constraints = [
-            models.UniqueConstraint(fields=["patient", "sha256"], name="one_film_a_picture_of_a_patient")
+            models.UniqueConstraint(fields=["patient", "sha256"], name="one_film_a_picture_of_a_patient"),
+            models.CheckConstraint(condition=Q(priority__in=[0, 1, 2]), name="film_priority_is_known"),
         ]
 
     def __str__(self) -> str:

@@ -90,3 +90,14 @@ def control(field: BoundField) -> SafeString:
 def clock(moment: str) -> str:
     """Say the time of day of a moment in ISO 8601, in the clinic's time zone."""
     return timezone.localtime(datetime.fromisoformat(moment)).strftime("%H:%M:%S")
+
+
+@register.filter
+def age_of_request(moment: datetime) -> str:
+    """Say how long ago something arrived, in one unit: what a worklist is compared by."""
+    minutes = int((timezone.now() - moment).total_seconds() // 60)
+    if minutes < 1:
+        return "just now"
+    if minutes < 120:
+        return f"{minutes} min ago"
+    return f"{minutes // 60} h ago" if minutes < 2880 else f"{minutes // 1440} days ago"

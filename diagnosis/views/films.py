@@ -17,15 +17,17 @@ from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from diagnosis import audit, intake, registry
-from diagnosis.forms import ReviewForm, UploadForm
-from diagnosis.models import AccessLog, Film, Patient, Prediction
+from diagnosis import audit, blinding, decoding, facts, intake, registry
+from diagnosis import review as verdicts
+from diagnosis.forms import UploadForm
+from diagnosis.models import AccessLog, Film, Patient, Prediction, Priority
 from diagnosis.permissions import (
     UserRequest,
     clinician_required,
     get_film_for,
     get_patient_for,
     get_prediction_for,
+    roles_of,
     visible_films,
 )
 from diagnosis.queries import with_predictions
@@ -43,6 +45,7 @@ def upload(request: UserRequest, pk: int) -> HttpResponse:
     """
     patient = get_patient_for(request.user, pk)
     if request.method != "POST":
+        decoding.warm_up()
         return _upload_page(request, patient, UploadForm(patient=patient))
     single = request.headers.get("X-Requested-With") == "upload"
     form = UploadForm(request.POST, patient=patient)
@@ -53,7 +56,7 @@ def upload(request: UserRequest, pk: int) -> HttpResponse:
             return _row(request, name=_first_name(files), error=text, status=422)
         return _upload_page(request, patient, form, status=422)
     if not files:
-        form.add_error(None, "No film was sent. Choose one or more PNG or JPEG files.")
+        form.add_error(None, "No film was sent. Choose one or more DICOM, PNG or JPEG files.")
         return _upload_page(request, patient, form, status=422)
     if len(files) > settings.MAX_FILMS_PER_UPLOAD:
         form.add_error(
@@ -74,6 +77,7 @@ def upload(request: UserRequest, pk: int) -> HttpResponse:
 def film(request: UserRequest, pk: int) -> HttpResponse:
     """Show one film with the answer; `?prediction=` shows an older answer of another model version."""
     shown = get_object_or_404(with_predictions(visible_films(request.user)), pk=pk)
+    blinding.conceal(request.user, [shown])
     audit.record(request, AccessLog.Action.SEEN, shown.patient, f"film {shown.pk}")
     return render(request, "films/film.html", _film_context(request, shown))
 
@@ -86,6 +90,7 @@ def status(request: UserRequest, pk: int) -> HttpResponse:
     `?as=row` is that of the upload page, `?as=card` and `?as=line` are those of lists, without it the film's answer.
     """
     shown = get_object_or_404(with_predictions(visible_films(request.user)), pk=pk)
+    blinding.conceal(request.user, [shown])
     kind = request.GET.get("as", "answer")
     if kind == "row":
         return _row(request, film=shown)
@@ -117,24 +122,39 @@ def image(request: UserRequest, pk: int) -> HttpResponseBase:
     """The film itself, as greyscale PNG."""
     shown = get_film_for(request.user, pk)
     audit.record(request, AccessLog.Action.SEEN, shown.patient, f"picture of film {shown.pk}")
-    return _picture(request, shown.file, "image/png")
+    return picture_response(request, shown.file, "image/png")
+
+
+@require_safe
+@clinician_required
+def values(request: UserRequest, pk: int) -> HttpResponseBase:
+    """The film's own values at full depth, as greyscale PNG: those of the detector where they were sent.
+
+    A film that came as a picture has no others than those of the picture.
+    """
+    shown = get_film_for(request.user, pk)
+    audit.record(request, AccessLog.Action.SEEN, shown.patient, f"values of film {shown.pk}")
+    return picture_response(request, shown.values or shown.file, "image/png")
 
 
 @require_safe
 @clinician_required
 def preview(request: UserRequest, pk: int) -> HttpResponseBase:
     """A small copy of the film, for lists."""
-    return _picture(request, get_film_for(request.user, pk).thumbnail, "image/jpeg")
+    return picture_response(request, get_film_for(request.user, pk).thumbnail, "image/jpeg")
 
 
 @require_safe
 @clinician_required
 def heatmap(request: UserRequest, pk: int) -> HttpResponseBase:
     """Where the model saw evidence of pneumonia: RGBA PNG, to be stretched over the film."""
-    return _picture(request, get_prediction_for(request.user, pk).heatmap, "image/png")
+    prediction = get_prediction_for(request.user, pk)
+    if blinding.hides_answer(request.user, prediction.film):
+        raise Http404
+    return picture_response(request, prediction.heatmap, "image/png")
 
 
-def _picture(request: UserRequest, file: FieldFile, kind: str) -> HttpResponseBase:
+def picture_response(request: UserRequest, file: FieldFile, kind: str) -> HttpResponseBase:
     """Send a stored picture. It never changes, so the browser may keep it, but must ask each time whether it may
     show it: on a shared screen the next user has rights of their own."""
     if not file.name:
@@ -159,11 +179,17 @@ def _receive(request: UserRequest, patient: Patient, file: File, form: UploadFor
     name = intake.clean_name(file.name or "")
     try:
         received = intake.receive(request.user, patient, file, **form.cleaned_data)
+    except intake.Mismatch as error:
+        return {
+            "name": name, "error": str(error), "status": error.status, "differences": error.differences,
+            "dated": [what for what, _, _ in error.differences] == [intake.DATE_TAKEN],
+        }  # fmt: skip
     except intake.Refused as error:
         return {"name": name, "error": str(error), "status": error.status}
     if received.created:
-        audit.record(request, AccessLog.Action.UPLOADED, patient, f"film {received.film.pk}")
+        audit.record(request, AccessLog.Action.UPLOADED, patient, _uploaded(received))
     shown = with_predictions(visible_films(request.user)).get(pk=received.film.pk)
+    blinding.conceal(request.user, [shown])
     return {
         "name": name,
         "film": shown,
@@ -172,12 +198,22 @@ def _receive(request: UserRequest, patient: Patient, file: File, form: UploadFor
     }
 
 
+def _uploaded(received: intake.Received) -> str:
+    """What the access log says of a film, within its 80 characters."""
+    said = f"film {received.film.pk}"
+    if received.differences:
+        said += f", answered for: {', '.join(received.differences)}"
+    return said[:80]
+
+
 def _row(request: UserRequest, *, status: int = 200, **row: Any) -> HttpResponse:
     if request.headers.get("Accept") == "application/json":
         found = row.get("film")
         url = reverse("film", args=[found.pk]) if isinstance(found, Film) else None
-        return JsonResponse({"name": row.get("name"), "error": row.get("error"), "url": url}, status=status)
-    return render(request, "films/_row.html", row, status=status)
+        said = {name: row[name] for name in ("error", "differences") if name in row}
+        return JsonResponse({"name": row.get("name"), "error": None, "url": url, **said}, status=status)
+    template = "films/_mismatch.html" if row.get("differences") else "films/_row.html"
+    return render(request, template, row, status=status)
 
 
 def _upload_page(request: UserRequest, patient: Patient, form: UploadForm, status: int = 200) -> HttpResponse:
@@ -202,7 +238,11 @@ def _film_context(request: UserRequest, shown: Film) -> dict[str, object]:
         "predictions": predictions,
         "can_read_again": production and all(p.model_version_id != production.pk for p in predictions),
         "production": production,
-        "review_form": ReviewForm(),
+        "source_facts": facts.rows(shown),
+        "verdicts": sorted((r for p in predictions for r in p.reviews.all()), key=lambda r: -r.pk),
+        "undo": verdicts.undoable(request.user) if "reviewer" in roles_of(request.user) else None,
+        "outcomes": [] if chosen and chosen.concealed else shown.outcomes.select_related("by"),
+        "priorities": Priority.choices,
     }
 
 

@@ -18,11 +18,36 @@ class Role(models.TextChoices):
 class Clinic(models.Model):
     """A patient belongs to one clinic; what belongs to another clinic does not exist for a user."""
 
+    class StudyDates(models.TextChoices):
+        KEEP = "keep", "Keep the day"
+        MONTH = "month", "Keep the month only"
+
     name = models.CharField(max_length=120, unique=True)
+    study_dates = models.CharField(
+        "dates in DICOM files",
+        max_length=5,
+        choices=StudyDates,
+        default=StudyDates.KEEP,
+        help_text="What is kept of the study date that a DICOM file carries. A date that a user enters is kept.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+    # How films are read here. A second reading is decided with the first verdict, so a change acts from then on.
+    blind_first = models.BooleanField("verdict before the model's answer", default=False)
+    second_share = models.PositiveSmallIntegerField("films with a second reader, in percent", default=0)
+    second_on_dispute = models.BooleanField(
+        "second reader where the first contradicts the model", default=False
+    )
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(study_dates__in=["keep", "month"]), name="clinic_study_dates_is_known_code"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(second_share__lte=100), name="second_share_is_a_percentage"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -9,7 +9,10 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
 
-from diagnosis import evaluation, housekeeping, inference, promotion, shadow, tasks, training
+from diagnosis import evaluation, housekeeping, inference, promotion, shadow, tasks, training, worklist
+from diagnosis.batches import expiry, unpacking
+from diagnosis.batches import tasks as batch_tasks
+from diagnosis.monitoring import signs
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +30,7 @@ class Command(BaseCommand):
     def handle(self, *, every: float | None, **options: Any) -> None:
         if every is None:
             tally = once()
-            removed = housekeeping.remove_orphans()
+            removed = sweep()
             self.stdout.write(
                 ", ".join(f"{name} {n}" for name, n in {**tally, "files removed": removed}.items())
             )
@@ -39,15 +42,16 @@ class Command(BaseCommand):
                 once()
                 if time.monotonic() >= next_sweep:
                     next_sweep = time.monotonic() + SWEEP_EVERY
-                    housekeeping.remove_orphans()
+                    sweep()
             except (DatabaseError, OSError):
                 log.exception("this round failed; the next one follows in %g seconds", every)
             time.sleep(every)
 
 
 def once() -> dict[str, int]:
-    """Reconcile, and wake as many workers as the waiting films can keep busy."""
+    """Reconcile, and wake as many workers as the waiting films can keep busy; one now and then, for a sign of life."""
     tally = inference.reconcile()
+    worklist.mend()
     for _ in range(min(settings.WORKERS, math.ceil(tally["waiting"] / settings.INFERENCE_BATCH))):
         tasks.wake()
     if evaluation.reconcile():
@@ -58,4 +62,14 @@ def once() -> dict[str, int]:
     runs = training.reconcile()
     if runs["runs to start"]:
         tasks.wake_training()
+    if unpacking.reconcile():
+        batch_tasks.wake()
+    if not tally["waiting"] and signs.overdue():
+        tasks.wake()
     return tally | runs
+
+
+def sweep() -> int:
+    """Give up what nobody came back for, and remove files that no row names; return how many of these."""
+    expiry.expire()
+    return housekeeping.remove_orphans() + expiry.remove_orphans()

@@ -1,0 +1,125 @@
+// Distances on the film: drawn with pointer or keys, kept on the page only, never stored.
+const SVG = "http://www.w3.org/2000/svg";
+const SHORTEST = 4; // CSS pixels; less is a click, not a distance
+const BARS = [5, 10, 20, 50, 100, 200]; // mm
+
+export class Measure {
+  constructor(viewer) {
+    this.viewer = viewer;
+    this.marks = viewer.root.querySelector(".viewer-marks");
+    this.lines = [];
+    this.drawn = null;
+    this.cursor = null;
+    const { root } = viewer;
+    root.addEventListener("viewer:measure", ({ detail }) => this[detail.phase](detail));
+    root.addEventListener("viewer:view", () => this.paint());
+    root.addEventListener("viewer:reset", () => this.clear());
+  }
+
+  start({ x, y }) {
+    this.drawn = { from: { x, y }, to: { x, y } };
+    this.lines.push(this.drawn);
+    this.paint();
+  }
+
+  move({ x, y }) {
+    if (this.drawn) this.drawn.to = { x, y };
+    this.paint();
+  }
+
+  end() {
+    const { drawn, viewer } = this;
+    this.drawn = null;
+    if (!drawn) return;
+    const apart = Math.hypot(drawn.to.x - drawn.from.x, drawn.to.y - drawn.from.y) * viewer.scale;
+    if (apart < SHORTEST) this.lines.pop();
+    else viewer.say(`Distance: ${this.words(drawn)}.`);
+    this.paint();
+  }
+
+  clear() {
+    Object.assign(this, { lines: [], drawn: null });
+    this.viewer.say("");
+    this.paint();
+  }
+
+  removeLast() {
+    this.lines.pop();
+    this.drawn = null;
+    this.viewer.say(this.lines.length ? "" : "No distances are left.");
+    this.paint();
+  }
+
+  /** By keyboard: the arrows move a cross, Enter sets the first end, and again the second. */
+  step(dx, dy) {
+    const { viewer } = this;
+    this.cursor ??= { x: viewer.x, y: viewer.y };
+    const [a, b, c, d] = viewer.turn;
+    const clamp = (value, most) => Math.min(most, Math.max(0, value));
+    this.cursor = {
+      x: clamp(this.cursor.x + (a * dx + c * dy) / viewer.scale, viewer.width),
+      y: clamp(this.cursor.y + (b * dx + d * dy) / viewer.scale, viewer.height),
+    };
+    this.move(this.cursor);
+    viewer.send("viewer:pointer", this.cursor);
+  }
+
+  set() {
+    this.cursor ??= { x: this.viewer.x, y: this.viewer.y };
+    if (this.drawn) this.end();
+    else this.start(this.cursor);
+  }
+
+  /** Millimetres where the size of a pixel is known, else pixels. */
+  words({ from, to }) {
+    const spacing = this.viewer.facts.spacing;
+    const [dx, dy] = [to.x - from.x, to.y - from.y];
+    if (!spacing) return `${Math.round(Math.hypot(dx, dy))} pixels`;
+    const length = Math.hypot(dx * spacing.column, dy * spacing.row);
+    return `${length.toFixed(1)} mm${spacing.detector ? " at the detector" : ""}`;
+  }
+
+  paint() {
+    const shapes = this.lines.flatMap((line) => this.shapesOf(line));
+    if (this.cursor && this.viewer.tool === "measure" && document.activeElement === this.viewer.stage) shapes.push(this.cross());
+    this.marks.replaceChildren(...shapes, ...this.bar());
+  }
+
+  shapesOf(line) {
+    const [p, q] = [line.from, line.to].map(({ x, y }) => this.viewer.toStage(x, y));
+    const at = { x1: p.x, y1: p.y, x2: q.x, y2: q.y };
+    const right = q.x >= p.x;
+    const text = shape("text", { x: q.x + (right ? 8 : -8), y: q.y - 8, "text-anchor": right ? "start" : "end" });
+    text.textContent = this.words(line);
+    const ends = [p, q].map(({ x, y }) => shape("circle", { cx: x, cy: y, r: 3.5 }));
+    return [shape("line", { ...at, class: "under" }), shape("line", at), ...ends, text];
+  }
+
+  cross() {
+    const { x, y } = this.viewer.toStage(this.cursor.x, this.cursor.y);
+    return shape("path", { class: "cross", d: `M${x - 12} ${y}h24M${x} ${y - 12}v24` });
+  }
+
+  /** A bar of round length, about a fifth of the picture. */
+  bar() {
+    const { viewer } = this;
+    const { spacing } = viewer.facts;
+    if (!spacing || !viewer.picture) return [];
+    const perMillimetre = viewer.scale / (viewer.turn[0] === 0 ? spacing.row : spacing.column);
+    const room = viewer.stage.clientWidth / 4;
+    const length = BARS.findLast((mm) => mm * perMillimetre <= room);
+    if (!length) return [];
+    const [w, h] = [length * perMillimetre, viewer.stage.clientHeight];
+    const x = viewer.stage.clientWidth - w - 16;
+    const text = shape("text", { x: x + w / 2, y: h - 22, "text-anchor": "middle" });
+    text.textContent = length >= 10 ? `${length / 10} cm` : `${length} mm`;
+    const path = `M${x} ${h - 18}v6h${w}v-6`;
+    return [shape("path", { class: "under", d: path }), shape("path", { d: path }), text];
+  }
+}
+
+function shape(name, attributes) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
