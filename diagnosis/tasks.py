@@ -2,13 +2,13 @@
 
 import logging
 
-from celery import shared_task
+from celery import Task, shared_task
 from celery.signals import worker_process_init
 from celery.worker import state
 from django.db import connections
 from kombu.exceptions import OperationalError
 
-from diagnosis import inference, training
+from diagnosis import evaluation, inference, shadow, training
 from diagnosis.monitoring import signs
 
 log = logging.getLogger(__name__)
@@ -22,10 +22,28 @@ def analyse_waiting() -> None:
         wake()
 
 
-def wake() -> bool:
-    """Wake a worker; return False where the broker is away. The film waits in the database all the same."""
+@shared_task(name="diagnosis.tasks.evaluate_waiting")
+def evaluate_waiting() -> None:
+    """Get on with evaluations of candidates, on the training worker: films never wait for them."""
+    if evaluation.work():
+        wake(evaluate_waiting)
+    else:
+        inference.unload()
+
+
+@shared_task(name="diagnosis.tasks.read_in_shadow")
+def read_in_shadow() -> None:
+    """Let candidates read in the shadow, on the training worker."""
+    if shadow.work():
+        wake(read_in_shadow)
+    else:
+        inference.unload()
+
+
+def wake(task: Task = analyse_waiting) -> bool:
+    """Wake a worker; return False where the broker is away. The work waits in the database all the same."""
     try:
-        analyse_waiting.apply_async()
+        task.apply_async()
     except (OperationalError, OSError) as error:
         log.warning("no worker was woken, the broker is away (%s); reconcile will", error)
         return False

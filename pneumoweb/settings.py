@@ -130,6 +130,8 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "inference"
 CELERY_TASK_ROUTES = {
+    "diagnosis.tasks.evaluate_waiting": {"queue": "training"},
+    "diagnosis.tasks.read_in_shadow": {"queue": "training"},
     "diagnosis.tasks.train_waiting": {"queue": "training"},
     "diagnosis.tasks.*": {"queue": "inference"},
 }
