@@ -122,8 +122,8 @@ def follow(reader: Reader, normal: Sequence[Radiograph]) -> dict[str, Any]:
         "median_rise": round(float(np.median(rises)), 3),
         "sentence": f"One soft opacity was pasted at {len(LESIONS)} places into {count // len(LESIONS)} normal "
         f"validation films: the probability rose in {raised} of {count} cases (the logit by "
-        f"{float(np.median(rises)):.1f}, median), and in {near} the share of the map around a place was largest when the "
-        f"opacity lay there, of the {len(LESIONS)} where it was laid (by chance: {count // len(LESIONS)}).",
+        f"{float(np.median(rises)):.1f}, median), and in {near} the share of the map around a place was largest when "
+        f"the opacity lay there, of the {len(LESIONS)} where it was laid (by chance: {count // len(LESIONS)}).",
     }
 
 
