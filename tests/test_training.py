@@ -15,7 +15,7 @@ from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from diagnosis import registry, tasks, training, training_attempt
+from diagnosis import registry, tasks, training, training_attempt, training_child
 from diagnosis.management.commands.reconcile import once
 from diagnosis.models import ModelVersion, TrainingRun
 from diagnosis.training_child import ChildFailed, ChildStumbled
@@ -330,10 +330,14 @@ def test_the_training_worker_is_woken_only_when_a_run_can_start(monkeypatch: pyt
 # ---------------------------------------------------------------- the real child
 
 
+@pytest.mark.timeout(
+    600
+)  # two processes with TensorFlow and one export: half a minute, many on a busy machine
 def test_a_killed_training_goes_on_from_its_epoch_and_ends_as_one_whole_candidate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The child is killed after its first epoch, by the signal that cannot be caught."""
+    monkeypatch.setattr(training_child, "NICENESS", 0)
     confirm_films(FILMS)
     run = wish()
     heard = training.Attempt._heard
