@@ -359,8 +359,9 @@ def test_a_killed_training_goes_on_from_its_epoch_and_ends_as_one_whole_candidat
     assert (run.state, run.failure) == (State.SUCCEEDED, "")
     assert [row["epoch"] for row in run.history] == [1, 2]
     assert any("ended by signal 9" in entry["words"] for entry in run.log)
-    version = ModelVersion.objects.get()
-    card = artifact.check(registry.local_artifact(version))
+    assert run.version
+    assert ModelVersion.objects.count() == 2, "the one of the reviewed predictions beside it"
+    card = artifact.check(registry.local_artifact(run.version))
     assert card.history == run.history
     assert card.data["films"] == {"NORMAL": 6, "PNEUMONIA": 6}
     assert run.manifest_sha256 in card.data["description"]
