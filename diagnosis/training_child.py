@@ -27,6 +27,8 @@ KEPT = (
 )
 """Of the worker's environment: never its keys and passwords."""
 LISTEN = 0.5
+NICENESS = 19
+"""The lowest priority: a run has the time that reading films leaves over."""
 
 
 class ChildFailed(Exception):
@@ -50,7 +52,7 @@ def run_child(
         str(BOUND),
         "nice",
         "-n",
-        "19",
+        str(NICENESS),
         sys.executable,
         "-m",
         "ml.train",

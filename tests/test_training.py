@@ -15,7 +15,7 @@ from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from diagnosis import registry, tasks, training, training_attempt
+from diagnosis import registry, tasks, training, training_attempt, training_child
 from diagnosis.management.commands.reconcile import once
 from diagnosis.models import ModelVersion, TrainingRun
 from diagnosis.training_child import ChildFailed, ChildStumbled
@@ -330,10 +330,14 @@ def test_the_training_worker_is_woken_only_when_a_run_can_start(monkeypatch: pyt
 # ---------------------------------------------------------------- the real child
 
 
+@pytest.mark.timeout(
+    600
+)  # two processes with TensorFlow and one export: half a minute, many on a busy machine
 def test_a_killed_training_goes_on_from_its_epoch_and_ends_as_one_whole_candidate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The child is killed after its first epoch, by the signal that cannot be caught."""
+    monkeypatch.setattr(training_child, "NICENESS", 0)
     confirm_films(FILMS)
     run = wish()
     heard = training.Attempt._heard
@@ -355,8 +359,9 @@ def test_a_killed_training_goes_on_from_its_epoch_and_ends_as_one_whole_candidat
     assert (run.state, run.failure) == (State.SUCCEEDED, "")
     assert [row["epoch"] for row in run.history] == [1, 2]
     assert any("ended by signal 9" in entry["words"] for entry in run.log)
-    version = ModelVersion.objects.get()
-    card = artifact.check(registry.local_artifact(version))
+    assert run.version
+    assert ModelVersion.objects.count() == 2, "the one of the reviewed predictions beside it"
+    card = artifact.check(registry.local_artifact(run.version))
     assert card.history == run.history
     assert card.data["films"] == {"NORMAL": 6, "PNEUMONIA": 6}
     assert run.manifest_sha256 in card.data["description"]
