@@ -305,7 +305,7 @@ def test_lists_ask_the_database_a_constant_number_of_times(
             )
     with django_assert_max_num_queries(8):
         assert client.get(reverse("batches")).status_code == 200
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(16):
         assert client.get(reverse("batch", args=[Batch.objects.latest("pk").pk])).status_code == 200
 
 
