@@ -152,5 +152,11 @@
     if (!carried) document.querySelector("#batch-again[data-missing]")?.setAttribute("open", "");
     if (left && !kept) say(["This browser keeps no files: stay on this page until all are sent. If you leave, choose the same folder again; only what is missing is sent."]);
   });
+  // More films to be assigned come by themselves, but never under the hands of one who is answering.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (!event.target.matches?.("[data-more]")) return;
+    const asked = document.getElementById("undecided");
+    if (asked.contains(document.activeElement) || asked.querySelector("input[name=arrivals]:not(:checked)")) event.preventDefault();
+  });
   window.addEventListener("popstate", () => location.reload());
 })();
