@@ -3,6 +3,7 @@
 import unicodedata
 from datetime import date
 
+from django.db.models import QuerySet
 from django.utils.formats import date_format
 
 from diagnosis.models import Patient
@@ -24,6 +25,15 @@ def differences(offered: Offered, patient: Patient) -> list[Difference]:
         found.append(("birth date", day(offered.birth_date), day(patient.birth_date)))
     if offered.sex and patient.sex != Patient.Sex.UNKNOWN and offered.sex != patient.sex:
         found.append(("sex", str(Patient.Sex(offered.sex).label), patient.get_sex_display()))
+    return found
+
+
+def find(patients: QuerySet[Patient], offered: Offered) -> list[Patient]:
+    """Return those of `patients` who have the file's number, or its birth date and name."""
+    found = list(patients.filter(mrn__iexact=offered.mrn)) if offered.mrn else []
+    if offered.birth_date and offered.name:
+        born = patients.filter(birth_date=offered.birth_date).exclude(pk__in=[p.pk for p in found])
+        found += [patient for patient in born if same_name(offered.name, patient.name)]
     return found
 
 

@@ -30,6 +30,7 @@ from pneumoweb.accounts.models import Clinic, User
 
 log = logging.getLogger(__name__)
 
+DATE_TAKEN = "date taken"
 NAME_LENGTH = Film._meta.get_field("name").max_length or 200
 
 
@@ -243,7 +244,7 @@ def _date_taken(
     today = timezone.localdate()
     if typed:
         if in_file and study_date(patient.clinic, typed) != in_file:
-            found.append(("date taken", identity.day(in_file), identity.day(typed)))
+            found.append((DATE_TAKEN, identity.day(in_file), identity.day(typed)))
         return typed, False
     if in_file is None:
         return today, False

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
 
-from diagnosis.models import Film, Patient, Prediction
+from diagnosis.models import Arrival, Batch, Film, Patient, Prediction
 from pneumoweb.accounts.models import Role, User
 
 P = ParamSpec("P")
@@ -97,3 +97,22 @@ def get_prediction_for(user: User, pk: int) -> Prediction:
     """Return the prediction with its film and patient, or raise Http404."""
     predictions = Prediction.objects.select_related("film__patient", "film__study", "model_version")
     return get_object_or_404(predictions.filter(film__in=visible_films(user)), pk=pk)
+
+
+def visible_batches(user: User) -> QuerySet[Batch]:
+    """Return the batches of the user's clinic; of every clinic for an administrator."""
+    if user.is_superuser:
+        return Batch.objects.all()
+    if user.clinic_id is None:
+        return Batch.objects.none()
+    return Batch.objects.filter(clinic=user.clinic_id)
+
+
+def get_batch_for(user: User, pk: int) -> Batch:
+    """Return the batch, or raise Http404."""
+    return get_object_or_404(visible_batches(user).select_related("clinic", "patient", "by"), pk=pk)
+
+
+def get_arrival_for(user: User, pk: int) -> Arrival:
+    """Return the file of a batch, or raise Http404."""
+    return get_object_or_404(Arrival.objects.filter(batch__in=visible_batches(user)), pk=pk)

@@ -122,5 +122,10 @@ def _fetch(version: ModelVersion, directory: Path) -> None:
         shutil.rmtree(partial)
 
 
+def stored_file(version: ModelVersion, name: str) -> str:
+    """Return the name, in the storage, of one file of the version's artifact."""
+    return _stored(version.artifact_hash, name)
+
+
 def _stored(digest: str, name: str = "") -> str:
     return f"models/{digest}/{name}".rstrip("/")

@@ -17,7 +17,7 @@ KERAS_FILE = "model.keras"
 LITERT_FILE = "model.tflite"
 GATE_FILE = "gate.npz"
 MODEL_CARD = "MODEL_CARD.md"
-OPTIONAL = {"initialisation", "subgroups", "files"}
+OPTIONAL = {"initialisation", "subgroups", "operating_points", "failures", "files"}
 """What the card of an older version may lack."""
 _TITLES = {"auc": "AUC", "accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity"}
 
@@ -59,6 +59,8 @@ class Card:
     reproducibility: str
     initialisation: dict[str, str] = field(default_factory=dict)
     subgroups: list[dict[str, Any]] = field(default_factory=list)
+    operating_points: list[dict[str, Any]] = field(default_factory=list)
+    failures: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -162,6 +164,7 @@ def describe(card: Card) -> str:
         "",
         f"Threshold {card.threshold:g}. {card.threshold_method}",
         "",
+        *_operating_lines(card),
         f"Calibration: {card.calibration['method']}",
         "",
         *_subgroup_lines(card),
@@ -185,6 +188,8 @@ def describe(card: Card) -> str:
             + [f"| {row['pictures']} | {row['refused']} | {row['n']} |" for row in card.gate["measured"]]
         ),
         "",
+        *_map_lines(card),
+        *_failure_lines(card),
         "## Agreement and repetition",
         "",
         *(f"- {entry['sentence']}" for entry in card.agreement.values()),
@@ -230,3 +235,61 @@ def _subgroup_lines(card: Card) -> list[str]:
         *rows,
         "",
     ]
+
+
+def _operating_lines(card: Card) -> list[str]:
+    if not card.operating_points:
+        return []
+    return [
+        *(
+            f"- To find {row['sensitivity']:.0%} of the pneumonias of the {row['films']}, the threshold would have "
+            f"to be {row['threshold']:.3f}; the specificity would be {row['specificity']:.3f} on the films as they are "
+            f"and {row['worst_specificity']:.3f} at worst."
+            for row in card.operating_points
+        ),
+        "",
+    ]
+
+
+def _map_lines(card: Card) -> list[str]:
+    found = card.heatmap.get("sanity")
+    if not found:
+        return []
+    lesions = found["lesions"].get("sentence")
+    return [
+        "## Where its maps point",
+        "",
+        found["method"],
+        "",
+        "| films answered pneumonia | of them with a warning | of |",
+        "|---|---|---|",
+        *(f"| {row['films']} | {row['warned']} | {row['n']} |" for row in found["measured"]),
+        "",
+        *([lesions, ""] if lesions else []),
+    ]
+
+
+def _failure_lines(card: Card) -> list[str]:
+    found = card.failures
+    if not found:
+        return []
+    return [
+        "## Known failures",
+        "",
+        f"On {found['films']} synthetic films, each as it is and under every change of the stress table: "
+        f"{found['wrong']} of {found['tried']} were answered otherwise than they were drawn, or refused. Films of "
+        "patients are not shown.",
+        "",
+        *(["![Synthetic films, from left to right as listed](failures.jpg)", ""] if found["shown"] else []),
+        *(
+            f"- `{row['film']}`, {row['change']}: drawn as {row['drawn_as']}, {_said(row)}."
+            for row in found["shown"]
+        ),
+        "",
+    ]
+
+
+def _said(row: dict[str, Any]) -> str:
+    if row["said"] == "refused":
+        return "refused"
+    return f"answered {row['said']} with probability {row['probability']:.2f}"

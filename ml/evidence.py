@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from sklearn.datasets import load_sample_images
 
-from ml import gate, gatefit, metrics
+from ml import drawings, gate, gatefit, metrics, strangers
 from ml.dataset import LabelledFilm
 from ml.gate import GateParameters, Likeness
-from ml.images import Radiograph, fit, read_radiograph, resize, standardise
+from ml.images import Radiograph, fit, read_radiograph, standardise
 from ml.runtime import Runtime
+from ml.strangers import Stranger
 from ml.stress import AS_THEY_ARE, STRESSES, changed
 
 Films = NDArray[np.float32]
@@ -26,7 +26,12 @@ MILD = (
     "grainy",
     "lettered",
 )
-PHOTO_CUTS = 300
+SENSITIVITY = 0.95
+"""What the card's alternative operating points reach at least."""
+DRAWN = 200
+"""Pictures of each kind that are drawn to measure the gate."""
+CUTS = 12
+"""Cuts of each picture of a package, beside the whole."""
 
 
 def read(films: Iterable[LabelledFilm]) -> list[Radiograph]:
@@ -76,6 +81,33 @@ def stress_table(
     ]
 
 
+def operating_points(
+    targets: NDArray[np.int64], logits: dict[str, NDArray[np.float64]], temperature: float
+) -> list[dict[str, Any]]:
+    """What threshold would reach a stated sensitivity, on the films as they are and under every change of them."""
+    ill = targets == 1
+    groups = {
+        "validation films": {AS_THEY_ARE: logits[AS_THEY_ARE]},
+        "validation films, under every change of the stress table": logits,
+    }
+    found = []
+    for name, group in groups.items():
+        cut = min(
+            float(np.sort(values[ill])[int((1 - SENSITIVITY) * ill.sum())]) for values in group.values()
+        )
+        worst = {stress: float((values[~ill] < cut).mean()) for stress, values in group.items()}
+        found.append(
+            {
+                "films": name,
+                "sensitivity": SENSITIVITY,
+                "threshold": round(float(metrics.sigmoid(cut / temperature)), 4),
+                "specificity": round(worst[AS_THEY_ARE], 4),
+                "worst_specificity": round(min(worst.values()), 4),
+            }
+        )
+    return found
+
+
 def fit_limits(
     parameters: GateParameters, validation: Sequence[Radiograph], others: Sequence[Radiograph]
 ) -> GateParameters:
@@ -122,18 +154,17 @@ def gate_rates(
         _rate("validation films", validation, parameters),
         _rate("validation films, mildly changed", mildly_changed(validation), parameters),
         *_turned_rates("validation films", side, parameters),
-        _rate(
-            "drawn pictures: noise, gradients, shapes, text, leaves, cut-outs",
-            _drawn(side, generator),
-            parameters,
-        ),
-        _rate("cuts from two photographs, made grey", _photographs(generator), parameters),
+        _stress_rate("validation films, the worst change of the stress table", validation, parameters),
+        *_drawn_rates(side, parameters, generator),
+        *_stranger_rates("taught with", strangers.teaching(), parameters, generator),
+        *_stranger_rates("of other packages", strangers.measuring(), parameters, generator),
     ]
     if others:
         side = np.stack([fit(film, 128) for film in others])
         rows += [
             _rate(other_name, others, parameters),
             _rate(f"{other_name}, mildly changed", mildly_changed(others), parameters),
+            _stress_rate(f"{other_name}, the worst change of the stress table", others, parameters),
             *_turned_rates(other_name, side, parameters),
         ]
     return rows
@@ -152,21 +183,44 @@ def _rate(name: str, films: Sequence[Radiograph], parameters: GateParameters) ->
     return {"pictures": name, "n": len(films), "refused": refused, "share": round(refused / len(films), 4)}
 
 
-def _drawn(films: Films, generator: np.random.Generator) -> list[Radiograph]:
-    return [_radiograph(gatefit.other(films, generator)) for _ in range(PHOTO_CUTS)]
+def _stress_rate(name: str, films: Sequence[Radiograph], parameters: GateParameters) -> dict[str, Any]:
+    """The change under which most of up to 200 films are refused, by name."""
+    some = films[:: max(1, len(films) // 200)]
+    rows = [
+        _rate(f"{name}: {stress}", [stressed(film, stress) for film in some], parameters)
+        for stress in STRESSES
+        if stress != AS_THEY_ARE
+    ]
+    return max(rows, key=lambda row: float(row["share"]))
 
 
-def _photographs(generator: np.random.Generator) -> list[Radiograph]:
-    """Square cuts, 150 to 420 pixels, of the two photographs that scikit-learn carries."""
-    cuts = []
-    pictures = [picture.mean(axis=2).astype(np.float32) / 255 for picture in load_sample_images().images]
-    for place in range(PHOTO_CUTS):
-        picture = pictures[place % len(pictures)]
-        size = int(generator.integers(150, 420))
-        top = int(generator.integers(0, picture.shape[0] - size))
-        left = int(generator.integers(0, picture.shape[1] - size))
-        cuts.append(_radiograph(resize(picture[top : top + size, left : left + size], 224)))
-    return cuts
+def _drawn_rates(
+    films: Films, parameters: GateParameters, generator: np.random.Generator
+) -> list[dict[str, Any]]:
+    return [
+        _rate(
+            f"drawn: {kind}",
+            [_radiograph(drawings.draw(kind, films, generator)) for _ in range(DRAWN)],
+            parameters,
+        )
+        for kind in drawings.KINDS
+    ]
+
+
+def _stranger_rates(
+    name: str, found: Sequence[Stranger], parameters: GateParameters, generator: np.random.Generator
+) -> list[dict[str, Any]]:
+    """Pictures of packages, whole and cut; no row for kinds that no installed package has."""
+    rows = []
+    for kind in sorted({stranger.kind for stranger in found}):
+        some = [stranger for stranger in found if stranger.kind == kind]
+        whole = [_radiograph(gatefit.square(stranger.picture)) for stranger in some]
+        cuts = [_radiograph(gatefit.cut(stranger, generator)) for stranger in some for _ in range(CUTS)]
+        rows += [
+            _rate(f"{kind}, {name}", whole, parameters),
+            _rate(f"cuts of {kind}, {name}", cuts, parameters),
+        ]
+    return rows
 
 
 def _radiograph(film: Films) -> Radiograph:
@@ -174,4 +228,4 @@ def _radiograph(film: Films) -> Radiograph:
 
 
 def _likeness(film: Radiograph, parameters: GateParameters) -> Likeness:
-    return gate.likeness(gate.reduce(film), parameters)
+    return gate.likeness(standardise(fit(film, gate.FINE_SIDE)), parameters)

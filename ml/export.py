@@ -1,17 +1,30 @@
-"""From a trained Keras model to the file that is served, and the proof that both answer alike."""
+"""From a trained Keras model to the file that is served, and the proof that both answer alike.
+
+Also a command, for a version that was trained where TensorFlow is not: `python -m ml.export MODEL DIR --out DIR`.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
+import shutil
+import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from ml import artifact, dataset, evidence
+from ml.artifact import ArtifactError, Card
+from ml.dataset import DatasetError
+from ml.images import ImageError
+from ml.material import TrainingError, ready
 from ml.network import serving_model
-from ml.runtime import Outputs
+from ml.runtime import Keras, LiteRT, Outputs, run_all
 
 TOLERANCE = 1e-3
 
@@ -22,12 +35,17 @@ def export_litert(model: keras.Model, path: Path, half: bool = False) -> bool:
     It goes by way of a SavedModel: a converter fed from a bare function loses the weights. `half` stores the weights
     in half precision; sums are still done in single precision.
     """
+    return convert(serving_model(model), path, half)
+
+
+def convert(model: keras.Model, path: Path, half: bool = False) -> bool:
+    """`export_litert` for any model, with the outputs that it has."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf  # noqa: TID251 - the converter is part of TensorFlow
 
     with tempfile.TemporaryDirectory() as folder:
-        serving_model(model).export(folder, format="tf_saved_model", verbose=False)
+        model.export(folder, format="tf_saved_model", verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if half:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -59,3 +77,69 @@ def agreement(reference: Outputs, served: Outputs) -> dict[str, Any]:
         "sentence": f"LiteRT and Keras gave logits within {logit:.1g} and maps within {cells:.1g} of each other on "
         f"{films:,} validation films; {'LiteRT' if agrees else 'Keras'} serves.",
     }
+
+
+def export_version(model: Path, directory: Path, out: Path) -> Card:
+    """Write `model` with a LiteRT copy of its weights to `out`; `directory` holds the films that it was trained with.
+
+    The copy serves where it agrees with Keras on every validation film. Raises `TrainingError` where this cannot be
+    done, `ArtifactError`, `DatasetError` and `ImageError`.
+    """
+    if out.exists():
+        raise TrainingError(f"{out} is already there; choose another folder or delete it.")
+    card = artifact.check(model)
+    films = dataset.split(dataset.read_folder(directory), seed=card.seed)
+    if films.hash != card.data["split_hash"]:
+        raise TrainingError(f"{directory} does not hold the films that {card.name} was trained with.")
+    unfinished = out.with_name(out.name + ".partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.copytree(model, unfinished)
+    path = unfinished / artifact.LITERT_FILE
+    kept = keras.saving.load_model(unfinished / artifact.KERAS_FILE, compile=False, safe_mode=True)
+    if not export_litert(kept, path, half=card.architecture == "lite0"):
+        shutil.rmtree(unfinished)
+        raise TrainingError(
+            "Only the TensorFlow backend can convert to LiteRT; run this where it is installed."
+        )
+    validation = ready(evidence.read(films.validation), card.input_size)
+    found = agreement(
+        run_all(Keras(unfinished / artifact.KERAS_FILE), validation), run_all(LiteRT(path, 2), validation)
+    )
+    if not found["agrees"]:
+        path.unlink()
+    card.agreement = {**card.agreement, "litert": found}
+    card.runtime = "litert" if found["agrees"] else "keras"
+    card.name = out.name
+    artifact.seal(unfinished, card)
+    unfinished.rename(out)
+    return artifact.load_card(out)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 with a model version, 1 where a film cannot be read, 2 where the command or a folder is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ml.export", description="Give a trained model version the file that is served."
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="folder of the model version")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="the films that it was trained with")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
+    parser.add_argument("--json", action="store_true", help="print the card as JSON")
+    options = parser.parse_args(arguments)
+    try:
+        card = export_version(options.model, options.directory, options.out)
+    except (TrainingError, DatasetError, ArtifactError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    except ImageError as error:
+        print(f"{parser.prog}: a film could not be read: {error}", file=sys.stderr)
+        return 1
+    print(
+        json.dumps(card.as_dict(), ensure_ascii=False)
+        if options.json
+        else card.agreement["litert"]["sentence"]
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

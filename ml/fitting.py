@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ BATCH = 32
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 1e-4
 LABEL_SMOOTHING = 0.05
+MIXING_SHAPE = 0.4
+"""Both parameters of the beta distribution that the shares of two blended films are drawn from."""
 Films = NDArray[np.float32]
 Stored = NDArray[np.float32] | NDArray[np.uint8]
 
@@ -35,7 +38,10 @@ class Recipe:
     """How an architecture is trained. `warm_up` is the share of all steps in which the learning rate rises.
 
     `working_side` is the size at which films are changed; `bytes` keeps them in memory as bytes. `judge_changed`
-    changes every second validation film on purpose before it judges an epoch.
+    changes every second validation film on purpose before it judges an epoch. `averaging` is the share of itself that
+    the running average of the weights keeps at each step; where it is set, the average is judged and kept. `mixing` is
+    the share of films that are blended with another of their batch, their labels alike (Zhang et al., "mixup",
+    ICLR 2018).
     """
 
     working_side: int = WORKING_SIDE
@@ -45,11 +51,23 @@ class Recipe:
     bytes: bool = False
     judge_changed: bool = False
     half_precision: bool = False
+    averaging: float = 0.0
+    mixing: float = 0.0
 
 
 RECIPES = {
     "sequential": Recipe(),
-    "lite0": Recipe(192, 6e-4, 0.02, 0.1, bytes=True, judge_changed=True, half_precision=True),
+    "lite0": Recipe(
+        192,
+        5e-4,
+        0.05,
+        0.1,
+        bytes=True,
+        judge_changed=True,
+        half_precision=True,
+        averaging=0.995,
+        mixing=0.4,
+    ),
 }
 
 
@@ -114,21 +132,65 @@ class Checkpoints:
     def weights(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch:03d}.weights.h5"
 
-    def save(self, model: keras.Model, state: State) -> None:
+    def average(self, epoch: int) -> Path:
+        return self.folder / f"epoch-{epoch:03d}.average.npz"
+
+    def save(self, model: keras.Model, state: State, average: Average | None = None) -> None:
         """Weights first, then the record that names them; weights that it no longer names go last."""
         unfinished = self.folder / "unfinished.weights.h5"
         model.save_weights(unfinished, overwrite=True)
+        if average:
+            average.save(self.average(state.epoch))
         unfinished.replace(self.weights(state.epoch))
         record = self.folder / "state.json.unfinished"
         record.write_text(json.dumps(asdict(state)))
         record.replace(self.folder / "state.json")
-        keep = {self.weights(state.epoch), self.weights(state.best_epoch)}
-        for path in self.folder.glob("epoch-*.weights.h5"):
-            if path not in keep:
+        for path in self.folder.glob("epoch-*"):
+            if path.name[6:9] not in (f"{state.epoch:03d}", f"{state.best_epoch:03d}"):
                 path.unlink()
 
     def delete(self) -> None:
         shutil.rmtree(self.folder)
+
+
+class Average(keras.callbacks.Callback):
+    """The running average of all weights, also those of the normalisations, over the steps of training.
+
+    It forgets quickly in the first steps, as `1 - 9 / (10 + step)`, so that it does not hold on to the start.
+    (Polyak and Juditsky, SIAM J. Control Optim. 30, 1992; Tarvainen and Valpola, NeurIPS 2017.)
+    """
+
+    def __init__(self, network: keras.Model, keep: float) -> None:
+        super().__init__()
+        self.network, self.keep, self.step = network, keep, 0
+        self.weights = [np.array(weights) for weights in network.get_weights()]
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.step += 1
+        keep = np.float32(min(self.keep, (1 + self.step) / (10 + self.step)))
+        for mean, now in zip(self.weights, self.network.get_weights(), strict=True):
+            mean *= keep
+            mean += (1 - keep) * now
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The network with the average as its weights, for as long as this lasts."""
+        now = self.network.get_weights()
+        self.network.set_weights(self.weights)
+        try:
+            yield
+        finally:
+            self.network.set_weights(now)
+
+    def save(self, path: Path) -> None:
+        unfinished = path.with_name("unfinished.average.npz")
+        np.savez(unfinished, np.array(self.step), *self.weights)
+        unfinished.replace(path)
+
+    def load(self, path: Path) -> None:
+        with np.load(path) as kept:
+            step, *self.weights = (kept[name] for name in kept.files)
+        self.step = int(step)
 
 
 @keras.saving.register_keras_serializable("pneumoweb")
@@ -137,7 +199,10 @@ class PneumoniaAUC(keras.metrics.AUC):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         super().update_state(
-            y_true[:, 1], keras.ops.sigmoid(y_pred[:, 1] - y_pred[:, 0]), sample_weight=sample_weight
+            # Blended films count as what they are mostly of.
+            keras.ops.cast(y_true[:, 1] > 0.5, "float32"),
+            keras.ops.sigmoid(y_pred[:, 1] - y_pred[:, 0]),
+            sample_weight=sample_weight,
         )
 
 
@@ -172,9 +237,11 @@ class Draws(keras.utils.PyDataset):
         seed: int,
         epoch: int,
         also: Also | None = None,
+        mixing: float = 0.0,
     ) -> None:
         super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
         self.films, self.also, self.side, self.seed, self.epoch = films, also, side, seed, epoch
+        self.mixing = mixing
         generator = np.random.default_rng([seed, epoch])
         batches = max(1, -(-len(films) // BATCH))
         theirs = 2 * round(BATCH * also.share / 2) if also else 0
@@ -191,7 +258,24 @@ class Draws(keras.utils.PyDataset):
 
     def __getitem__(self, batch: int) -> tuple[Films, NDArray[np.float32]]:
         rows = range(batch * BATCH, (batch + 1) * BATCH)
-        return np.stack([self._film(row) for row in rows])[..., None], self.targets[rows.start : rows.stop]
+        films = np.stack([self._film(row) for row in rows])
+        targets = self.targets[rows.start : rows.stop]
+        if self.mixing:
+            films, targets = self._blend(films, targets, batch)
+        return films[..., None], targets
+
+    def _blend(
+        self, films: Films, targets: NDArray[np.float32], batch: int
+    ) -> tuple[Films, NDArray[np.float32]]:
+        generator = np.random.default_rng([self.seed, self.epoch, batch, 11])
+        partners = generator.permutation(BATCH)
+        shares = generator.beta(MIXING_SHAPE, MIXING_SHAPE, BATCH).astype(np.float32)
+        shares = np.maximum(shares, 1 - shares)
+        shares[generator.random(BATCH) >= self.mixing] = 1
+        across = shares[:, None, None]
+        blended = across * films + (1 - across) * films[partners]
+        mixed = shares[:, None] * targets + (1 - shares[:, None]) * targets[partners]
+        return np.stack([standardise(film) for film in blended]), mixed
 
     def _film(self, row: int) -> Films:
         generator = np.random.default_rng([self.seed, self.epoch, row])
@@ -232,8 +316,11 @@ def train_epochs(
     seed: int,
     checkpoints: Checkpoints,
     progress: Callable[[Progress], None] | None = None,
+    patience: int | None = None,
 ) -> State:
     """Train until `epochs` are done, going on where `checkpoints` left off; the best weights are in `model` after.
+
+    With `patience`, it ends when so many epochs in a row were no better than the best before them.
 
     `train` are films as `load_films` gives them, `validation` prepared ones (n, side, side, 1), each with targets.
     Best is the epoch of the lowest validation loss, in which both classes weigh the same, and a second population
@@ -247,27 +334,36 @@ def train_epochs(
         metrics=["accuracy", PneumoniaAUC(name="auc")],
     )
     model.optimizer.build(model.trainable_variables)
+    average = Average(model, recipe.averaging) if recipe.averaging else None
     state = checkpoints.state
     if state.epoch:
         model.load_weights(checkpoints.weights(state.epoch))
-    while state.epoch < epochs:
+        if average:
+            average.load(checkpoints.average(state.epoch))
+    while state.epoch < epochs and (patience is None or state.epoch - state.best_epoch < patience):
         begun = time.monotonic()
         _reseed(model, seed, state.epoch)
         reporter = _Reporter(state, epochs, steps, progress)
-        draws = Draws(*train, side, seed, state.epoch, also)
-        fitted = model.fit(draws, epochs=1, verbose=0, shuffle=False, callbacks=[reporter]).history
+        draws = Draws(*train, side, seed, state.epoch, also, recipe.mixing)
+        watching = [reporter, average] if average else [reporter]
+        fitted = model.fit(draws, epochs=1, verbose=0, shuffle=False, callbacks=watching).history
         row = {name: round(float(fitted[name][-1]), 6) for name in ("loss", "auc", "accuracy")}
-        row |= _judge(logits(model, validation[0]), validation[1])
-        if also:
-            row = _judged_with(row, _judge(logits(model, also.judged), also.judged_targets), also.share)
+        with average.in_place() if average else nullcontext():
+            row |= _judge(logits(model, validation[0]), validation[1])
+            if also:
+                row = _judged_with(row, _judge(logits(model, also.judged), also.judged_targets), also.share)
         state.epoch += 1
         state.seconds += time.monotonic() - begun
         state.history.append({"epoch": state.epoch, **row})
         if row["val_loss"] < state.best_loss:
             state.best_loss, state.best_epoch = row["val_loss"], state.epoch
-        checkpoints.save(model, state)
+        checkpoints.save(model, state, average)
         reporter.finish(row)
-    model.load_weights(checkpoints.weights(state.best_epoch))
+    if average:
+        average.load(checkpoints.average(state.best_epoch))
+        model.set_weights(average.weights)
+    else:
+        model.load_weights(checkpoints.weights(state.best_epoch))
     return state
 
 

@@ -1,14 +1,14 @@
 """Is this one upright frontal chest film, of a patient the model was validated for? Reasons in words if not.
 
 The gate looks at the picture alone, before the network does, and needs neither a gradient nor a deep-learning
-runtime: simple statistics, then the film averaged to 32 x 32 in the principal components of training films. What the
-components cannot rebuild is no chest; a small head on the components tells an upright film from one that was turned,
-inverted or is something else.
+runtime: simple statistics, then the film averaged to 32 x 32 in the principal components of training films, and the
+directions of its edges, zone by zone. What the components cannot rebuild is no chest; a small head on components and
+directions tells an upright film from one that was turned, inverted or is something else.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,9 @@ from ml.artifact import Card
 from ml.images import Radiograph, fit, standardise
 
 SIDE = 32
+FINE_SIDE = 64
+"""The size, in pixels, at which edges are looked at."""
+ZONES, DIRECTIONS = 8, 8
 KINDS = ("film", "turned left", "upside down", "turned right", "inverted", "other")
 MIN_RESOLUTION = 128
 MAX_WIDE, MAX_TALL = 3.5, 2.0
@@ -32,17 +35,25 @@ _ADVICE = {
     "inverted": "Black and white seem to be swapped; export the film with bones in white and upload it again.",
     "other": "This does not look like a frontal chest film.",
 }
+_FAINT = 0.004
+"""Share of all edges below which a zone counts as flat."""
+_ZONE = np.add.outer(np.arange(FINE_SIDE) // ZONES * ZONES, np.arange(FINE_SIDE) // ZONES)
 Array = NDArray[np.float32]
+
+
+def _none() -> Array:
+    return np.zeros(0, dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class GateParameters:
-    """Arrays of `gate.npz`. With d = SIDE * SIDE, k components and h hidden units:
+    """Arrays of `gate.npz`. With d = SIDE * SIDE, e = ZONES * ZONES * DIRECTIONS, k and m components, h hidden units:
 
-    `mean` (d,), `components` (k, d), `scale` (k,) deviations of the scores; the head's `hidden_kernel` (k, h),
-    `hidden_bias` (h,), `kind_kernel` (h, 6), `kind_bias` (6,). Limits, scalars: `rest_limit` on the share of the
-    picture that the components leave and `distance_limit` on the mean squared standardised score; `film_limits` (5,)
-    on the log odds of being a film rather than each other kind.
+    `mean` (d,), `components` (k, d), `scale` (k,) deviations of the scores; of the edges likewise `edge_mean` (e,) and
+    `edge_components` (m, e), scaled already; the head's `hidden_kernel` (k + m, h), `hidden_bias` (h,), `kind_kernel`
+    (h, 6), `kind_bias` (6,). Limits, scalars: `rest_limit` on the share of the picture that the components leave and
+    `distance_limit` on the mean squared standardised score; `film_limits` (5,) on the log odds of being a film rather
+    than each other kind. Versions made before edges were looked at have m = 0.
     """
 
     mean: Array
@@ -55,6 +66,8 @@ class GateParameters:
     rest_limit: Array
     distance_limit: Array
     film_limits: Array
+    edge_mean: Array = field(default_factory=_none)
+    edge_components: Array = field(default_factory=lambda: _none().reshape(0, 0))
 
 
 @dataclass(frozen=True)
@@ -69,19 +82,25 @@ class Likeness:
 
 def load_parameters(path: Path) -> GateParameters:
     with np.load(path, allow_pickle=False) as arrays:
-        return GateParameters(**{item.name: arrays[item.name] for item in fields(GateParameters)})
+        return GateParameters(
+            **{item.name: arrays[item.name] for item in fields(GateParameters) if item.name in arrays}
+        )
 
 
-def refusals(radiograph: Radiograph, parameters: GateParameters) -> list[str]:
-    """Why this picture is not answered, one sentence each; empty if it looks like one frontal chest film."""
-    reasons = statistics_refusals(radiograph)
+def refusals(radiograph: Radiograph, parameters: GateParameters, small: Array | None = None) -> list[str]:
+    """Why this picture is not answered, one sentence each; empty if it looks like one frontal chest film.
+
+    `small` is the film, `fit` to `FINE_SIDE`, where that is known already.
+    """
+    small = fit(radiograph, FINE_SIDE) if small is None else small
+    reasons = statistics_refusals(radiograph, small)
     if reasons:
         return reasons
-    return likeness_refusals(likeness(reduce(radiograph), parameters), parameters)
+    return likeness_refusals(likeness(standardise(small), parameters), parameters)
 
 
-def statistics_refusals(radiograph: Radiograph) -> list[str]:
-    """What needs no training films: size, shape, colour, blankness."""
+def statistics_refusals(radiograph: Radiograph, small: Array) -> list[str]:
+    """What needs no training films: size, shape, colour, blankness. `small` is the film, `fit` to 64 pixels."""
     reasons = []
     height, width = radiograph.height, radiograph.width
     if min(height, width) < MIN_RESOLUTION:
@@ -93,7 +112,6 @@ def statistics_refusals(radiograph: Radiograph) -> list[str]:
         reasons.append("The picture is too long and narrow to be one chest film.")
     if radiograph.colourfulness > MAX_COLOUR:
         reasons.append("This is a colour picture, not a radiograph.")
-    small = fit(radiograph, SIDE * 2)
     if float(small.std()) < MIN_DEVIATION * max(float(small.max()), 1e-6) or _greys(small) < MIN_GREYS:
         reasons.append("The picture is blank or nearly so.")
     return reasons
@@ -108,18 +126,45 @@ def likeness_refusals(found: Likeness, parameters: GateParameters) -> list[str]:
     return []
 
 
-def reduce(radiograph: Radiograph) -> Array:
-    """The film as the gate sees it: (SIDE * SIDE,), standardised."""
-    return standardise(fit(radiograph, SIDE)).reshape(-1)
+def reduced(film: Array) -> Array:
+    """A film (FINE_SIDE, FINE_SIDE) in any units as its principal components see it: (SIDE * SIDE,), standardised."""
+    return standardise(film.reshape(SIDE, 2, SIDE, 2).mean(axis=(1, 3))).reshape(-1)
 
 
-def likeness(reduced: Array, parameters: GateParameters) -> Likeness:
-    """Compare one reduced film with the training films."""
-    centred = reduced - parameters.mean
+def edges(film: Array) -> Array:
+    """Histograms of the directions of edges (ZONES * ZONES * DIRECTIONS,) of a standardised film (64, 64).
+
+    Dalal and Triggs, CVPR 2005, with directions of a full turn: from dark to bright is another direction than from
+    bright to dark. Each zone is weighed by the strength of the edges around it, so contrast plays no part.
+    """
+    down, across = np.zeros_like(film), np.zeros_like(film)
+    down[1:-1], across[:, 1:-1] = film[2:] - film[:-2], film[:, 2:] - film[:, :-2]
+    strength = np.hypot(down, across)
+    turn = np.arctan2(down, across) * np.float32(DIRECTIONS / (2 * np.pi)) + np.float32(DIRECTIONS)
+    lower = np.floor(turn)
+    share = turn - lower
+    first = lower.astype(np.intp) % DIRECTIONS
+    place = _ZONE * DIRECTIONS
+    size = ZONES * ZONES * DIRECTIONS
+    sums = np.bincount((place + first).ravel(), (strength * (1 - share)).ravel(), size)
+    sums += np.bincount((place + (first + 1) % DIRECTIONS).ravel(), (strength * share).ravel(), size)
+    zones = sums.reshape(ZONES, ZONES, DIRECTIONS)
+    energy = np.pad((zones**2).sum(axis=2), 1, mode="edge")
+    around = sum(energy[i : i + ZONES, j : j + ZONES] for i in range(3) for j in range(3))
+    found = zones / np.sqrt(around + _FAINT * (zones**2).sum() + 1e-9)[..., None]
+    return found.astype(np.float32).reshape(-1)
+
+
+def likeness(film: Array, parameters: GateParameters) -> Likeness:
+    """Compare one standardised film (64, 64) with the training films."""
+    centred = reduced(film) - parameters.mean
     scores = parameters.components @ centred
     left = centred - scores @ parameters.components
     standard = scores / parameters.scale
-    hidden = np.maximum(standard @ parameters.hidden_kernel + parameters.hidden_bias, 0.0)
+    seen = standard
+    if len(parameters.edge_mean):
+        seen = np.concatenate([standard, parameters.edge_components @ (edges(film) - parameters.edge_mean)])
+    hidden = np.maximum(seen @ parameters.hidden_kernel + parameters.hidden_bias, 0.0)
     odds = hidden @ parameters.kind_kernel + parameters.kind_bias
     return Likeness(float(np.mean(left**2)), float(np.mean(standard**2)), odds[0] - odds[1:])
 

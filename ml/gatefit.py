@@ -1,8 +1,8 @@
 """Fitting the gate: principal components of training films, and a head taught with films turned, inverted or faked.
 
-Only training films teach it; the limits come from other films. Pictures of the kind "other" are drawn by chance:
-noise, gradients, shapes, text-like lines, overlapping leaves (which have the statistics of photographs), and films cut
-so far that they are no whole chest. No photograph or foreign picture is used, so those can measure it.
+Only training films teach it, and films of a second population that trains; the limits come from other films. Pictures
+of the kind "other" are drawn by chance (`ml.drawings`), and where packages that carry pictures are installed, cut from
+those (`ml.strangers`).
 """
 
 from __future__ import annotations
@@ -12,41 +12,53 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
+from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.neural_network import MLPClassifier
 
+from ml import drawings
 from ml.augment import augment
-from ml.gate import KINDS, SIDE, GateParameters, Likeness
+from ml.gate import FINE_SIDE, KINDS, GateParameters, Likeness, edges, reduced
 from ml.images import resize, standardise
+from ml.strangers import SLICES, Stranger
 
 Films = NDArray[np.float32]
-Drawing = NDArray[np.float64]
 COMPONENTS = 64
+EDGE_COMPONENTS = 96
 HIDDEN = 48
 HEADS = 4
 """Heads whose log odds are averaged: where films are strange to them, single heads err each in its own way."""
-VARIANTS = 3
+MOST_FILMS = 2000
+"""More teach it nothing that matters here and take their time."""
+VARIANTS = 2
 """How many changed copies of each film teach the head."""
 PASSES = 15
 MARGIN = 1.15
 """Limits lie this factor beyond the films that set them."""
+KIND_SHARES = (0.0, 0.1, 0.15, 0.1, 0.15, 0.5)
+"""How often each of `ml.gate.KINDS` is drawn to teach, beside as many films as they are together."""
+STRANGERS = 0.3
+"""Share of pictures of packages among the others, where there are any."""
 
 
-def fit_gate(films: Films, seed: int) -> GateParameters:
+def fit_gate(films: Films, seed: int, strangers: Sequence[Stranger] = ()) -> GateParameters:
     """Fit on training films (n, side, side) in 0..1. The limits are open until `with_limits` sets them."""
     generator = np.random.default_rng([seed, 101])
-    upright = np.concatenate(
-        [_reduced(films)] + [_reduced(_changed(films, generator)) for _ in range(VARIANTS)]
-    )
-    others, kinds = _others(films, len(upright), generator)
-    components = min(COMPONENTS, len(upright) - 1)
-    pca = PCA(components, svd_solver="covariance_eigh", random_state=seed).fit(upright)
+    films = films[np.sort(generator.permutation(len(films))[:MOST_FILMS])]
+    upright = [_fine(film) for film in films] + [
+        _fine(_framed(augment(film, generator), generator)) for film in films for _ in range(VARIANTS)
+    ]
+    others, kinds = _others(films, strangers, len(upright), generator)
+    coarse = np.stack([reduced(film) for film in upright])
+    pca = PCA(min(COMPONENTS, len(upright) - 1), svd_solver="covariance_eigh", random_state=seed).fit(coarse)
     scale = np.sqrt(np.maximum(pca.explained_variance_, 1e-6))
-    pictures = np.concatenate([upright, others])
-    scores = pca.transform(pictures) / scale
+    scores = pca.transform(np.concatenate([coarse, np.stack([reduced(film) for film in others])])) / scale
+    directions = np.stack([edges(film) for film in upright + others])
+    edge_pca = PCA(min(EDGE_COMPONENTS, len(upright) - 1), svd_solver="covariance_eigh").fit(directions)
+    edge_components = edge_pca.components_ / np.sqrt(np.maximum(edge_pca.explained_variance_, 1e-6))[:, None]
+    seen = np.concatenate([scores, (directions - edge_pca.mean_) @ edge_components.T], axis=1)
     answers = np.concatenate([np.zeros(len(upright), int), kinds])
-    heads = [_head(scores, answers, seed + place) for place in range(HEADS)]
+    heads = [_head(seen, answers, seed + place) for place in range(HEADS)]
     return GateParameters(
         mean=_single(pca.mean_),
         components=_single(pca.components_),
@@ -58,6 +70,8 @@ def fit_gate(films: Films, seed: int) -> GateParameters:
         rest_limit=_single(np.inf),
         distance_limit=_single(np.inf),
         film_limits=_single(np.full(len(KINDS) - 1, -np.inf)),
+        edge_mean=_single(edge_pca.mean_),
+        edge_components=_single(edge_components),
     )
 
 
@@ -99,101 +113,64 @@ def turned(film: Films, kind: str) -> Films:
     return np.ascontiguousarray(turns[kind](film))
 
 
-def _others(films: Films, wanted: int, generator: np.random.Generator) -> tuple[Films, NDArray[np.int64]]:
-    """Reduced pictures that are no upright film, and their kinds."""
+def cut(stranger: Stranger, generator: np.random.Generator) -> Films:
+    """A part of a picture, (128, 128) in 0..1: slices whole or nearly so, others also small parts, mirrored."""
+    picture = stranger.picture
+    whole = generator.uniform(0.75, 1.0) if stranger.kind == SLICES else generator.uniform(0.3, 1.0)
+    height, width = (max(1, int(n * whole * generator.uniform(0.8, 1.0))) for n in picture.shape)
+    top = int(generator.integers(0, picture.shape[0] - height + 1))
+    left = int(generator.integers(0, picture.shape[1] - width + 1))
+    part = picture[top : top + height, left : left + width]
+    part = part[:, ::-1] if generator.random() < 0.5 else part
+    return resize(np.ascontiguousarray(part), drawings.SIDE)
+
+
+def square(picture: Films) -> Films:
+    """A whole picture, (128, 128) in 0..1."""
+    return resize(picture, drawings.SIDE)
+
+
+def _others(
+    films: Films, strangers: Sequence[Stranger], wanted: int, generator: np.random.Generator
+) -> tuple[list[Films], NDArray[np.int64]]:
+    """Pictures that are no upright film, as the gate sees them, and their kinds."""
     pictures, kinds = [], []
     for _ in range(wanted):
-        kind = int(generator.choice([1, 2, 3, 4, 5], p=[0.14, 0.2, 0.14, 0.2, 0.32]))
+        kind = int(generator.choice(len(KINDS), p=KIND_SHARES))
         if KINDS[kind] == "other":
-            picture = other(films, generator)
+            picture = _other(films, strangers, generator)
         else:
             film = augment(films[int(generator.integers(len(films)))], generator)
             picture = turned(film, KINDS[kind])
-        pictures.append(standardise(resize(picture, SIDE)).reshape(-1))
+        pictures.append(_fine(picture))
         kinds.append(kind)
-    return np.stack(pictures), np.array(kinds)
+    return pictures, np.array(kinds)
 
 
-def other(films: Films, generator: np.random.Generator) -> Films:
-    """One picture (128, 128) in 0..1 that is no chest film."""
-    makers = (_noise, _gradient, _shapes, _lines, _leaves, _leaves)
-    choice = int(generator.integers(len(makers) + 2))
-    if choice >= len(makers):
-        return _cut(films[int(generator.integers(len(films)))], generator)
-    picture = makers[choice](generator)
-    return np.clip(picture, 0.0, 1.0).astype(np.float32)
+def _other(films: Films, strangers: Sequence[Stranger], generator: np.random.Generator) -> Films:
+    if strangers and generator.random() < STRANGERS:
+        # Each kind as often as any other, however many pictures of it there are.
+        kinds = sorted({stranger.kind for stranger in strangers})
+        kind = kinds[int(generator.integers(len(kinds)))]
+        some = [stranger for stranger in strangers if stranger.kind == kind]
+        picture = cut(some[int(generator.integers(len(some)))], generator)
+        curved = np.clip(picture, 0, 1) ** np.float32(np.exp(generator.uniform(-0.6, 0.6)))
+        return 1 - curved if generator.random() < 0.2 else curved
+    names = list(drawings.KINDS)
+    return drawings.draw(names[int(generator.integers(len(names)))], films, generator)
 
 
-def _noise(generator: np.random.Generator) -> Drawing:
-    grain = generator.standard_normal((128, 128))
-    soft = ndimage.gaussian_filter(grain, float(np.exp(generator.uniform(-1.0, 3.2))), mode="wrap")
-    return np.asarray(0.5 + 0.2 * soft / max(float(soft.std()), 1e-6))
-
-
-def _gradient(generator: np.random.Generator) -> Drawing:
-    y, x = np.mgrid[0:128, 0:128] / 127.0
-    angle = generator.uniform(0, 2 * np.pi)
-    ramp = np.cos(angle) * (x - 0.5) + np.sin(angle) * (y - 0.5)
-    if generator.random() < 0.5:
-        centre = generator.uniform(0.2, 0.8, 2)
-        ramp = np.hypot(x - centre[0], y - centre[1]) * generator.choice([-1, 1])
-    return np.asarray(0.5 + ramp * generator.uniform(0.4, 1.2) + generator.normal(0, 0.02, (128, 128)))
-
-
-def _shapes(generator: np.random.Generator) -> Drawing:
-    """A few rectangles and ellipses on a plain ground: drawings, charts, screens."""
-    y, x = np.mgrid[0:128, 0:128]
-    picture: NDArray[np.float64] = np.full((128, 128), generator.random())
-    for _ in range(int(generator.integers(1, 9))):
-        cy, cx, ry, rx = *generator.uniform(0, 128, 2), *generator.uniform(4, 50, 2)
-        if generator.random() < 0.5:
-            inside = (abs(y - cy) < ry) & (abs(x - cx) < rx)
-        else:
-            inside = ((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2 < 1
-        picture[inside] = generator.random()
-    return picture
-
-
-def _lines(generator: np.random.Generator) -> Drawing:
-    """Rows of dark dashes on a light ground, or the reverse: pages of text and tables."""
-    picture = np.ones((128, 128))
-    pitch = int(generator.integers(5, 16))
-    for top in range(int(generator.integers(2, 20)), 128 - pitch, pitch):
-        filled = generator.random(128) < generator.uniform(0.3, 0.8)
-        filled[int(generator.integers(40, 128)) :] = False
-        filled[: int(generator.integers(0, 16))] = False
-        picture[top : top + pitch // 2, filled] = generator.uniform(0.0, 0.3)
-    return 1 - picture if generator.random() < 0.4 else picture
-
-
-def _leaves(generator: np.random.Generator) -> Drawing:
-    """Overlapping discs of power-law sizes: the dead-leaves model of natural pictures (Lee et al., IJCV 2001)."""
-    y, x = np.mgrid[0:128, 0:128]
-    picture = np.full((128, 128), generator.random())
-    for _ in range(int(generator.integers(15, 70))):
-        radius = 4 / generator.uniform(0.05, 1.0)
-        cy, cx = generator.uniform(-10, 138, 2)
-        stretch = generator.uniform(0.4, 2.5)
-        inside = (y - cy) ** 2 * stretch + (x - cx) ** 2 / stretch < radius**2
-        slope = generator.normal(0, 0.3) * (x - cx) / 128 + generator.normal(0, 0.3) * (y - cy) / 128
-        picture[inside] = (generator.random() + slope)[inside]
-    return np.asarray(ndimage.gaussian_filter(picture, generator.uniform(0.0, 2.0)))
-
-
-def _cut(film: Films, generator: np.random.Generator) -> Films:
-    """A part of a film too small to be a chest, or four films on one sheet."""
+def _framed(film: Films, generator: np.random.Generator) -> Films:
+    """By chance, bars beside or around the film, as wide as a fifth, that are black, grey or white."""
+    if generator.random() < 0.8:
+        return film
     side = film.shape[0]
-    if generator.random() < 0.25:
-        half = film[::2, ::2]
-        return np.block([[half, half[:, ::-1]], [half, half]])
-    size = int(side * generator.uniform(0.2, 0.45))
-    top, left = generator.integers(0, side - size, 2)
-    return resize(film[top : top + size, left : left + size], side)
+    across, along = (generator.uniform(0.0, 0.2, 2) * side).astype(int)
+    picture = Image.new("F", (side, side), float(generator.choice([0.0, 0.0, 0.2, 1.0])))
+    inside = (side - 2 * int(across), side - 2 * int(along))
+    picture.paste(Image.fromarray(film).resize(inside, Image.Resampling.BOX), (int(across), int(along)))
+    return np.asarray(picture, dtype=np.float32)
 
 
-def _changed(films: Films, generator: np.random.Generator) -> Films:
-    return np.stack([augment(film, generator) for film in films])
-
-
-def _reduced(films: Films) -> Films:
-    return np.stack([standardise(resize(film, SIDE)).reshape(-1) for film in films])
+def _fine(film: Films) -> Films:
+    return standardise(resize(film, FINE_SIDE))

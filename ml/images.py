@@ -1,4 +1,4 @@
-"""PNG and JPEG bytes -> one greyscale `Radiograph`: the same code for upload, inference and training.
+"""PNG, JPEG and DICOM bytes -> one greyscale `Radiograph`: the same code for upload, inference and training.
 
 A file is judged by its first bytes, never by its name. Every refusal is an `ImageError` whose text is one plain
 sentence for the person who chose the file.
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-SourceFormat = Literal["PNG", "JPEG"]
+SourceFormat = Literal["PNG", "JPEG", "DICOM"]
 
 MAX_PIXELS = 50_000_000
 """Largest picture that is decoded. Detectors of radiography units stay under 20 megapixels."""
@@ -35,7 +35,8 @@ PREPROCESSING_VERSION = "stretch-area-1"
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _JPEG_MAGIC = b"\xff\xd8\xff"
-_DEPTHS = (10, 12, 14, 16)
+DEPTHS = (8, 10, 12, 14, 16)
+"""Significant bits that a film may have."""
 _EXPORT = "export the film as PNG or JPEG and upload that"
 
 
@@ -95,15 +96,20 @@ class Radiograph:
 def read_radiograph(source: bytes | Path | BinaryIO) -> Radiograph:
     """Read one film from bytes, a path or an open binary file.
 
-    Raises a subclass of `ImageError` where the content is no usable PNG or JPEG picture, and `OSError` where the
+    Raises a subclass of `ImageError` where the content is no usable PNG, JPEG or DICOM picture, and `OSError` where the
     path itself cannot be read.
     """
     content = _content(source)
-    source_format = _recognise(content)
+    source_format = recognise(content)
+    if source_format == "DICOM":
+        # pydicom takes half a second to import; who reads no DICOM need not wait for it.
+        from ml.dicom import read_dicom
+
+        return read_dicom(content).radiograph
     if source_format == "PNG":
-        _check_size(*_png_size(content))
+        check_size(*_png_size(content))
     with _damage_reported(), Image.open(io.BytesIO(content), formats=[source_format]) as picture:
-        _check_size(*picture.size)
+        check_size(*picture.size)
         if source_format == "PNG" and getattr(picture, "n_frames", 1) > 1:
             raise AnimatedFile(
                 "This PNG is an animation; upload a single film, one picture to a file, as PNG or JPEG."
@@ -114,8 +120,12 @@ def read_radiograph(source: bytes | Path | BinaryIO) -> Radiograph:
 
 def to_png(radiograph: Radiograph) -> bytes:
     """The film as a greyscale PNG of 8 or 16 bits: every pixel kept, no metadata, fast rather than smallest."""
+    return png_of(radiograph.pixels)
+
+
+def png_of(pixels: Pixels) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(radiograph.pixels).save(buffer, format="PNG", compress_level=1)
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
 
 
@@ -180,16 +190,33 @@ def _content(source: bytes | Path | BinaryIO) -> bytes:
     return source.read()
 
 
-def _recognise(content: bytes) -> SourceFormat:
+def recognise(content: bytes) -> SourceFormat:
+    """What the first bytes say. Raises `EmptyFile` and `UnsupportedFormat`."""
     if not content:
         raise EmptyFile("The file is empty; check that it was copied completely and upload it again.")
     if content.startswith(_PNG_MAGIC):
         return "PNG"
     if content.startswith(_JPEG_MAGIC):
         return "JPEG"
+    if is_dicom(content):
+        return "DICOM"
+    raise UnsupportedFormat(f"This is {_what_it_is(content)}, not a PNG, JPEG or DICOM picture; {_EXPORT}.")
+
+
+def is_dicom(content: bytes) -> bool:
+    """True for DICOM's mark behind its preamble, or, without these, for elements that every such file begins with."""
     if content[128:132] == b"DICM":
-        raise UnsupportedFormat(f"DICOM files are not read yet; {_EXPORT}.")
-    raise UnsupportedFormat(f"This is {_what_it_is(content)}, not a PNG or JPEG picture; {_EXPORT}.")
+        return True
+    if len(content) < 16:
+        return False
+    group, element = struct.unpack("<HH", content[:4])
+    if group == 2:
+        return content[4:6] == b"UL"
+    if group != 8 or element > 0x18:
+        return False
+    length = int.from_bytes(content[4:8], "little")
+    explicit = content[4:6].isalpha() and content[4:6].isupper()
+    return explicit or content[8 + length : 10 + length] == b"\x08\x00"
 
 
 def _what_it_is(content: bytes) -> str:
@@ -227,7 +254,7 @@ def _png_size(content: bytes) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise TooManyPixels(
             f"The picture has {width * height / 1e6:,.0f} megapixels; the most that is read is "
@@ -279,15 +306,19 @@ def _to_radiograph(picture: Image.Image, source_format: SourceFormat) -> Radiogr
     if upright.mode.startswith("I"):
         pixels, bits = _deep(upright, notes)
         return Radiograph(pixels, bits, source_format, tuple(notes))
-    flat = _opaque(upright, notes)
+    grey, colourfulness = grey_of(_opaque(upright, notes), notes)
+    return Radiograph(grey, 8, source_format, tuple(notes), colourfulness)
+
+
+def grey_of(picture: Image.Image, notes: list[str]) -> tuple[NDArray[np.uint8], float]:
+    """The picture in 8 bits of grey, and how colourful it was; what was changed is added to `notes`."""
     colourfulness = 0.0
-    if flat.mode not in ("L", "1"):
-        flat = flat.convert("RGB")
-        colourfulness = _colourfulness(flat)
+    if picture.mode not in ("L", "1"):
+        picture = picture.convert("RGB")
+        colourfulness = _colourfulness(picture)
         if colourfulness > 0:
             notes.append("colour picture converted to grey")
-    grey = np.array(flat.convert("L"), dtype=np.uint8)
-    return Radiograph(grey, 8, source_format, tuple(notes), colourfulness)
+    return np.array(picture.convert("L"), dtype=np.uint8), colourfulness
 
 
 def _opaque(picture: Image.Image, notes: list[str]) -> Image.Image:
@@ -319,7 +350,7 @@ def _deep(picture: Image.Image, notes: list[str]) -> tuple[Pixels, int]:
     if largest <= 255:
         notes.append("16-bit file with 8-bit values read as 8-bit")
         return values.astype(np.uint8), 8
-    bits = next(depth for depth in _DEPTHS if largest < 2**depth)
+    bits = next(depth for depth in DEPTHS if largest < 2**depth)
     if bits < 16:
         notes.append(f"{bits}-bit values scaled")
     top = 2**bits - 1

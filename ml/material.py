@@ -106,9 +106,11 @@ def prepare(films: list[LabelledFilm], split: dataset.Split, side: int, recipe: 
     )
 
 
-def ready(films: Sequence[Radiograph], side: int) -> fitting.Films:
-    """Films as the network takes them: (n, side, side, 1), standardised."""
-    return np.stack([standardise(fit(film, side)) for film in films])[..., None]
+def ready(films: Sequence[Radiograph], side: int, standard: bool = True) -> fitting.Films:
+    """Films as the network takes them: (n, side, side, 1), standardised; or in 0..1, where that is wished."""
+    return np.stack([standardise(fit(film, side)) if standard else fit(film, side) for film in films])[
+        ..., None
+    ]
 
 
 class SecondPopulation:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ml import gate
+from ml import gate, sanity
 from ml.artifact import GATE_FILE, KERAS_FILE, LITERT_FILE, SHIPPED, ArtifactError, check
 from ml.heatmap import SMOOTHING, beyond_normal, heatmap_png, to_unit
 from ml.images import PREPROCESSING_VERSION, ImageError, Radiograph, fit, read_radiograph, standardise
@@ -90,21 +90,27 @@ class Predictor:
         if ages is not None and len(ages) != len(films):
             raise ValueError("There must be one age for each film.")
         begun = time.perf_counter()
-        answers = [self._screen(film, None if ages is None else (ages[i],)) for i, film in enumerate(films)]
+        small = [fit(film, gate.FINE_SIDE) for film in films]
+        answers = [
+            self._screen(film, small[i], None if ages is None else (ages[i],)) for i, film in enumerate(films)
+        ]
         accepted = [i for i, answer in enumerate(answers) if answer.status == "accepted"]
         if accepted:
             side = self.card.input_size
             prepared = np.stack([standardise(fit(films[i], side)) for i in accepted])[..., None]
             self._fill([answers[i] for i in accepted], self._runtime.run(prepared))
+            self._look_at_maps([(small[i], answers[i]) for i in accepted])
         spent = (time.perf_counter() - begun) * 1000
         for answer in answers:
             answer.milliseconds = spent / len(answers)
         return answers
 
-    def _screen(self, film: Radiograph, age: tuple[float | None] | None) -> Answer:
+    def _screen(
+        self, film: Radiograph, small: NDArray[np.float32], age: tuple[float | None] | None
+    ) -> Answer:
         """The answer as far as gate and age decide it."""
         refused, warned = ([], []) if age is None else gate.population_findings(self.card, age[0])
-        reasons = gate.refusals(film, self._gate) + refused
+        reasons = gate.refusals(film, self._gate, small) + refused
         return Answer(
             status="rejected" if reasons else "accepted",
             label=None,
@@ -127,6 +133,14 @@ class Predictor:
             answer.label = "PNEUMONIA" if answer.probability >= answer.threshold else "NORMAL"
             answer.heatmap = heatmap
             answer.embedding = embedding
+
+    def _look_at_maps(self, answered: Sequence[tuple[NDArray[np.float32], Answer]]) -> None:
+        """Warn where the evidence of a pneumonia lies where none can be; older cards set no limits for that."""
+        limits = self.card.heatmap.get("sanity", {}).get("limits")
+        for small, answer in answered:
+            if limits and answer.label == "PNEUMONIA" and answer.heatmap is not None:
+                found = sanity.warning(sanity.shares(small, answer.heatmap), limits)
+                answer.warnings = [*answer.warnings, *([found] if found else [])]
 
 
 def pixels_sha256(film: Radiograph) -> str:

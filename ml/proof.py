@@ -15,7 +15,22 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ml import artifact, dataset, evidence, export, fitting, gatefit, heatmap, lite, metrics, network
+from ml import (
+    artifact,
+    dataset,
+    evidence,
+    export,
+    failures,
+    fitting,
+    gatefit,
+    heatmap,
+    lite,
+    mapproof,
+    metrics,
+    network,
+    plots,
+    strangers,
+)
 from ml.artifact import Card
 from ml.dataset import LabelledFilm
 from ml.gate import GateParameters
@@ -33,6 +48,7 @@ from ml.material import (
 )
 from ml.runtime import Keras, LiteRT, Outputs, Runtime, run_all
 
+CURVES = "curves.png"
 SECOND_AUC = 0.8
 """From this AUC on the held-back part, a second population that trained is one that the model may answer."""
 THRESHOLD_METHOD = (
@@ -76,8 +92,10 @@ def write(
     cut = calibration["temperature"] * math.log(THRESHOLD / (1 - THRESHOLD))
     probabilities = metrics.sigmoid(outputs.logits / calibration["temperature"])
     figures = metrics.measure(targets, probabilities, THRESHOLD, prepared.validation_patients, seed)
-    gate_parameters, gate_entry = _gate(prepared, second, seed)
+    gate_parameters, gate_entry = prove_gate(prepared, second, seed)
     np.savez_compressed(folder / artifact.GATE_FILE, **asdict(gate_parameters))
+    plots.curves(state.history, state.best_epoch, folder / CURVES)
+    temperature = calibration["temperature"]
     entries = {"litert": agreement}
     if proof.full_size:
         entries["full_size"] = _full_size(proof.full_size, prepared.films, runtime, side, cut)
@@ -91,7 +109,9 @@ def write(
         threshold=THRESHOLD,
         threshold_method=THRESHOLD_METHOD,
         calibration=calibration,
-        heatmap=_heatmap_scale(outputs, targets, architecture),
+        heatmap=prove_maps(
+            _heatmap_scale(outputs, targets, architecture), runtime, side, cut, prepared, second
+        ),
         gate=gate_entry,
         population=_population(about, second, seconds, calibration["temperature"], figures, seed),
         data=_data(about, prepared),
@@ -114,6 +134,8 @@ def write(
             "learning_rate": fitting.RECIPES[architecture].learning_rate,
             "weight_decay": fitting.RECIPES[architecture].weight_decay,
             "label_smoothing": fitting.LABEL_SMOOTHING,
+            "averaging": fitting.RECIPES[architecture].averaging,
+            "mixing": fitting.RECIPES[architecture].mixing,
             "init": state.task["init"],
         },
         initialisation=state.task.get("imagenet") or {},
@@ -121,6 +143,8 @@ def write(
             *_subgroups(prepared, probabilities, seed),
             *second.subgroups(seconds, calibration["temperature"], seed),
         ],
+        operating_points=evidence.operating_points(targets, stress, temperature),
+        failures=failures.find(runtime, gate_parameters, side, temperature, THRESHOLD, folder),
         versions=_versions(),
         reproducibility=_reproducibility(proof.repeats, figures, outputs, state, prepared, side),
     )
@@ -219,9 +243,32 @@ def _for_gate(films: fitting.Stored) -> fitting.Films:
     return np.stack([resize(film, fitting.WORKING_SIDE) / np.float32(255) for film in films])
 
 
-def _gate(prepared: Prepared, second: SecondPopulation, seed: int) -> tuple[GateParameters, dict[str, Any]]:
+def prove_maps(
+    entry: dict[str, Any],
+    runtime: Runtime,
+    side: int,
+    cut: float,
+    prepared: Prepared,
+    second: SecondPopulation,
+) -> dict[str, Any]:
+    """The card's `heatmap` with limits and figures of where maps point; `cut` is the threshold as a logit."""
+    reader = mapproof.Reader(runtime, entry, side, cut)
+    others = second.pictures_of(second.held_back)
+    found = mapproof.prove(reader, prepared.validation, prepared.validation_targets, others, second.name)
+    return {**entry, "sanity": found}
+
+
+def prove_gate(
+    prepared: Prepared, second: SecondPopulation, seed: int
+) -> tuple[GateParameters, dict[str, Any]]:
+    """Fit the gate with the training films and measure it; what the card says of it."""
+    teaching = _for_gate(prepared.train)
+    if second.limiting:
+        theirs = ready(second.pictures_of(second.limiting), fitting.WORKING_SIDE, standard=False)
+        teaching = np.concatenate([teaching, theirs[..., 0]])
+    pictures = strangers.teaching()
     parameters = evidence.fit_limits(
-        gatefit.fit_gate(_for_gate(prepared.train), seed),
+        gatefit.fit_gate(teaching, seed, pictures),
         prepared.validation,
         second.pictures_of(second.limiting),
     )
@@ -231,7 +278,9 @@ def _gate(prepared: Prepared, second: SecondPopulation, seed: int) -> tuple[Gate
     return parameters, {
         "description": "Pictures that are blank, coloured, very narrow or under 128 pixels, and pictures that differ "
         "from the training films in their coarse make-up: turned, upside down, inverted, or something else. It was "
-        f"taught with training films alone; its limits were set with the validation films{widened}.",
+        f"taught with training films{widened}, turned and changed, with drawn pictures and with {len(pictures)} "
+        "pictures that software packages carry; its limits were set with the validation films"
+        f"{' and the same' if widened else ''}{widened[4:]}. Packages that measured it did not teach it.",
         "limits": {
             "rest": round(float(parameters.rest_limit), 5),
             "distance": round(float(parameters.distance_limit), 5),

@@ -1,4 +1,6 @@
 """Films of nobody, for the demonstration and the tests. `python -m ml.synthesize DIR --out DIR [--count N] [--seed N]`.
+`python -m ml.synthesize --dicom [DIR] --out DIR` writes films that were drawn before, by default the shipped ones, as
+DICOM.
 
 An active appearance model (Cootes, Edwards and Taylor, IEEE PAMI 23, 2001) of each class: training films are warped
 onto a mean film (Thirion's demons, Medical Image Analysis 2, 1998), principal components describe shape and
@@ -30,6 +32,7 @@ from tqdm import tqdm
 from ml import dataset
 from ml.artifact import SHIPPED, ArtifactError
 from ml.dataset import LABELS, DatasetError, Label, LabelledFilm
+from ml.dicomwrite import write_samples
 from ml.images import ImageError, Radiograph, fit, read_radiograph, resize, standardise
 from ml.predict import Predictor
 
@@ -46,6 +49,7 @@ TEXTURE = 0.45
 SHAPE_REACH, LOOK_REACH = 1.3, 1.6
 """Scores are cut off at so many deviations: beyond, shapes fold and films look like nobody's."""
 TRIES = 40
+SAMPLES = Path(__file__).parent / "samples"
 MARK = "Synthetic: drawn from a statistical model, the film of no patient."
 
 
@@ -294,14 +298,34 @@ def _describe(out: Path, distances: Distances, count: int, seed: int, films: int
     (out / "README.md").write_text("\n".join(lines), encoding="utf-8")
 
 
+def _dicom(folder: Path, out: Path, as_json: bool) -> int:
+    count = len(list(folder.glob("*.png")))
+    if not count:
+        print(f"python -m ml.synthesize: {folder} holds no PNG films.", file=sys.stderr)
+        return 2
+    with tqdm(total=count, unit="film", disable=None) as bar:
+        written = write_samples(folder, out, bar.update)
+    if as_json:
+        print(json.dumps({"files": [path.name for path in written]}))
+    else:
+        print(f"{len(written)} DICOM films of 12 bits, with an invented identity, in {out}")
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 with films, 1 where they cannot be drawn, 2 where a folder is wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m ml.synthesize",
         description="Draw synthetic chest X-rays from a model of training films.",
     )
-    parser.add_argument("directory", type=Path, metavar="DIR", help="NORMAL/ and PNEUMONIA/, or labels.csv")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "directory", type=Path, nargs="?", metavar="DIR",
+        help="NORMAL/ and PNEUMONIA/, or labels.csv; with --dicom a folder of PNG films, by default the shipped ones",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dicom", action="store_true", help="write drawn films as DICOM instead of drawing some"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="with --dicom, synthetic-dicom by default")
     parser.add_argument("--count", type=int, default=6, metavar="N", help="films of each class")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
@@ -309,6 +333,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print the distances as JSON")
     options = parser.parse_args(arguments)
+    if options.dicom:
+        return _dicom(options.directory or SAMPLES, options.out or Path("synthetic-dicom"), options.json)
+    if options.directory is None or options.out is None:
+        parser.error("DIR with the training films and --out DIR are needed")
     try:
         distances = synthesize(options.directory, options.out, options.count, options.seed, options.model)
     except (DatasetError, ArtifactError) as error:

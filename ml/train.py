@@ -41,13 +41,15 @@ def train(
     also: Second | None = None,
     about: About | None = None,
     proof: Proof | None = None,
+    patience: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Card:
     """Train on the films of `directory` and leave a model version in `out`, which must not exist yet.
 
     Work in progress is kept beside it, in `out` + `.unfinished`, so that the same call goes on after a crash. `init`
-    is a model version to start from, `imagenet` a checkpoint of ImageNet weights. Raises `DatasetError`, `ImageError`,
-    `ArtifactError`, `TrainingError`, `WeightsError` and `ResumeError`, each with a sentence.
+    is a model version to start from, `imagenet` a checkpoint of ImageNet weights. With `patience`, training ends when
+    so many epochs in a row were no better. Raises `DatasetError`, `ImageError`, `ArtifactError`, `TrainingError`,
+    `WeightsError` and `ResumeError`, each with a sentence.
     """
     if out.exists():
         raise TrainingError(f"{out} is already there; choose another folder or delete it.")
@@ -57,6 +59,8 @@ def train(
         )
     if epochs < 1:
         raise TrainingError("At least one epoch is needed.")
+    if patience is not None and patience < 1:
+        raise TrainingError("Patience is a number of epochs, at least one.")
     if imagenet and (init or architecture != "lite0"):
         raise TrainingError(
             "ImageNet weights are for architecture lite0, and not beside a model to start from."
@@ -79,6 +83,8 @@ def train(
         "init": artifact.artifact_hash(init) if init else None,
         "imagenet": weights.describe(imagenet) if imagenet else None,
     }
+    if patience:
+        task["patience"] = patience
     second = SecondPopulation(proof, also, seed)
     if also:
         task["also"] = {"data": dataset.data_hash(second.films), "share": also.share}
@@ -100,6 +106,7 @@ def train(
         seed=seed,
         checkpoints=checkpoints,
         progress=progress,
+        patience=patience,
     )
     unfinished = out.with_name(out.name + ".partial")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -168,6 +175,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--architecture", choices=sorted(network.ARCHITECTURES), default="sequential")
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument(
+        "--patience", type=int, metavar="N", help="stop after N epochs without a lower validation loss"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--init", type=Path, metavar="DIR", help="model version to start from")
     parser.add_argument(
@@ -204,6 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             also=Second(options.also, options.also_share, options.second_name) if options.also else None,
             about=About.read(options.about) if options.about else None,
             proof=Proof(options.second_population, options.second_name, options.full_size, options.repeats),
+            patience=options.patience,
             progress=_Bar(),
         )
     except (TrainingError, DatasetError, ArtifactError, ResumeError, WeightsError) as error:

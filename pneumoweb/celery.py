@@ -12,6 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pneumoweb.settings")
 app = Celery("pneumoweb")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.autodiscover_tasks(["diagnosis.batches"])
 
 
 @worker_process_init.connect

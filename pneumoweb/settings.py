@@ -188,8 +188,14 @@ if S3_BUCKET:
     }
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
-MAX_FILM_BYTES: int = env.int("MAX_FILM_MB", 25) * 1024 * 1024
+# An uncompressed DICOM film of the largest detectors has 30 to 34 MB.
+MAX_FILM_BYTES: int = env.int("MAX_FILM_MB", 40) * 1024 * 1024
 MAX_FILMS_PER_UPLOAD: int = env.int("MAX_FILMS_PER_UPLOAD", 500)
+MAX_ZIP_BYTES: int = env.int("MAX_ZIP_MB", 4096) * 1024 * 1024
+# What waits for an answer, or for the rest of a transfer, is erased when nobody touched it for so long.
+BATCH_DAYS: float = env.float("BATCH_DAYS", 7)
+DECODER_MEMORY_MB: int = env.int("DECODER_MEMORY_MB", 1536)
+DECODER_SECONDS: int = env.int("DECODER_SECONDS", 60)
 # Django counts files before a view may answer; the view says the limit in words, so Django's lies above it.
 DATA_UPLOAD_MAX_NUMBER_FILES = MAX_FILMS_PER_UPLOAD + 100
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
@@ -202,6 +208,7 @@ INFERENCE_BATCH: int = env.int("INFERENCE_BATCH", 16)
 INFERENCE_THREADS: int = env.int("INFERENCE_THREADS", 1)
 LEASE_SECONDS: float = env.float("LEASE_SECONDS", 60)
 MAX_ATTEMPTS = 3
+COMPARISON_DIR: Path = env.path("COMPARISON_DIR", BASE_DIR / "ml" / "models" / "comparison")
 MODEL_CACHE_DIR = DATA_DIR / "model-cache"
 
 # ---------------------------------------------------------------- people

@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from diagnosis.models import Film, ModelVersion, Patient, Prediction, Study
+from diagnosis.models import Arrival, Batch, Film, ModelVersion, Patient, Prediction, Study
 from pneumoweb.accounts.models import Clinic, User
 from tests.pictures import png
 
@@ -141,3 +141,42 @@ class AnswerFactory(PredictionFactory):
     )
     finished_at = factory.LazyFunction(timezone.now)
     compute_ms = 4.2
+
+
+class BatchFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Batch
+
+    clinic = factory.SubFactory(ClinicFactory)
+    by = factory.LazyAttribute(lambda o: make_user(clinic=o.clinic))
+    name = factory.Sequence("Batch {}".format)
+    taken_on = factory.LazyFunction(timezone.localdate)
+
+
+class ArrivalFactory(factory.django.DjangoModelFactory):
+    """A film that waits to be assigned."""
+
+    class Meta:
+        model = Arrival
+        exclude = ["data"]
+
+    data = factory.Sequence(png)
+    batch = factory.SubFactory(BatchFactory)
+    key = factory.Sequence("{:064}".format)
+    name = factory.Sequence("folder/film-{}.png".format)
+    size = factory.LazyAttribute(lambda o: len(o.data))
+    sha256 = factory.LazyAttribute(lambda o: hashlib.sha256(o.data).hexdigest())
+    state = "unassigned"
+    offered = factory.LazyFunction(lambda: {"row": None, "tags": None})
+    decoded = factory.LazyAttribute(
+        lambda o: {
+            "name": "film.png", "bytes": len(o.data), "width": 256, "height": 256, "bits": 8, "colourfulness": 0.0,
+            "notes": [], "source_format": "PNG", "facts": {},
+        }
+    )  # fmt: skip
+    picture = factory.LazyAttribute(
+        lambda o: default_storage.save(f"batches/{o.batch.pk}/film.png", ContentFile(o.data))
+    )
+    preview = factory.LazyAttribute(
+        lambda o: default_storage.save(f"batches/{o.batch.pk}/preview.jpg", ContentFile(o.data))
+    )

@@ -11,6 +11,8 @@ from ml.images import Radiograph
 
 SAMPLES = Path(__file__).resolve().parent.parent / "ml" / "samples"
 FILES = ("model.keras", "model.tflite", "gate.npz", "card.json", "MODEL_CARD.md")
+PICTURES = {"curves.png", "failures.jpg"}
+"""What an artifact may hold beside them: versions of earlier releases, and models without known failures, do not."""
 
 
 def grey(height: int = 240, width: int = 200, seed: int = 1) -> NDArray[np.uint8]:

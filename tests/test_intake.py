@@ -107,7 +107,7 @@ BAD = {
     "SVG": (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
     "animated PNG": (animated_png(), "animation"),
     "bomb": (bomb_png(), "megapixel"),
-    "30 MB": (png() + bytes(30 * 1024**2), "25 MB"),
+    "50 MB": (png() + bytes(50 * 1024**2), "40 MB"),
 }
 
 

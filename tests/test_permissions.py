@@ -7,10 +7,18 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from diagnosis.models import AccessLog, Patient, Prediction
+from diagnosis.models import AccessLog, Arrival, Patient, Prediction
 from diagnosis.permissions import roles_of, visible_films, visible_patients
 from pneumoweb.accounts.models import Clinic
-from tests.factories import AnswerFactory, ClinicFactory, FilmFactory, PatientFactory, StudyFactory, make_user
+from tests.factories import (
+    AnswerFactory,
+    ArrivalFactory,
+    ClinicFactory,
+    FilmFactory,
+    PatientFactory,
+    StudyFactory,
+    make_user,
+)
 
 pytestmark = pytest.mark.django_db
 ROLES = ["", "clinician", "reviewer", "staff", "administrator"]
@@ -37,14 +45,28 @@ ADDRESSES = [
     Address("patient_new", None, INSIDE),
     Address("patient_new", None, INSIDE, 422, "post"),
     Address("patient", "patient", INSIDE),
+    Address("patient_from_dicom", None, INSIDE),
+    Address("patient_from_dicom", None, INSIDE, 422, "post"),
     Address("patient_edit", "patient", INSIDE),
     Address("patient_edit", "patient", INSIDE, 422, "post"),
     Address("patient_again", "patient", INSIDE, 302, "post"),
-    Address("compare", "patient", INSIDE),
+    Address("side_by_side", "patient", INSIDE),
     Address("history_csv", "patient", INSIDE),
     Address("history_pdf", "patient", INSIDE),
     Address("upload", "patient", INSIDE),
     Address("upload", "patient", INSIDE, 422, "post"),
+    Address("batches", None, INSIDE),
+    Address("batch_new", None, INSIDE),
+    Address("batch_new", None, INSIDE, 422, "post"),
+    Address("batch", "batch", INSIDE),
+    Address("batch_status", "batch", INSIDE),
+    Address("batch_undecided", "batch", INSIDE),
+    Address("batch_announce", "batch", INSIDE, 422, "post"),
+    Address("batch_receive", "batch", INSIDE, 404, "post"),
+    Address("batch_part", "batch", INSIDE, 200, "post"),
+    Address("batch_assign", "batch", INSIDE, 302, "post"),
+    Address("batch_give_up", "batch", INSIDE, 302, "post"),
+    Address("arrival_preview", "arrival", INSIDE),
     Address("film", "film", INSIDE),
     Address("film_status", "film", INSIDE),
     Address("film_again", "film", INSIDE, 302, "post"),
@@ -57,6 +79,8 @@ ADDRESSES = [
     Address("models", None, STAFF),
     Address("model", "model", STAFF),
     Address("model_production", None, STAFF, 302),
+    Address("model_compare", None, STAFF),
+    Address("model_failures", "model", STAFF, 404),
     Address("model_promote", "model", STAFF, 302, "post"),
 ]
 
@@ -68,12 +92,15 @@ class World:
     clinic: Clinic
     patient: Patient
     prediction: Prediction
+    arrival: Arrival
 
     def pk(self, about: str | None) -> dict[str, int]:
         keys = {
             "patient": self.patient.pk,
             "film": self.prediction.film_id,
             "prediction": self.prediction.pk,
+            "batch": self.arrival.batch_id,
+            "arrival": self.arrival.pk,
             "model": self.prediction.model_version_id,
         }
         return {"pk": keys[about]} if about else {}
@@ -86,7 +113,7 @@ def world() -> World:
     answer = AnswerFactory(
         film=FilmFactory(study=StudyFactory(patient=patient)), model_version__stage="production"
     )
-    return World(clinic, patient, answer)
+    return World(clinic, patient, answer, ArrivalFactory(batch__clinic=clinic))
 
 
 def ask(client: Client, address: Address, world: World) -> int:

@@ -9,16 +9,17 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-from ml import artifact, augment, fitting
+from ml import artifact, augment, fitting, network
 from ml.artifact import Card
 from ml.fitting import Progress, ResumeError
-from ml.images import read_radiograph
+from ml.images import read_radiograph, resize, standardise
 from ml.predict import Predictor
 from ml.train import About, Proof, Second, TrainingError, train
-from tests.ml_films import FILES, chest, data_set, unit
+from tests.ml_films import FILES, PICTURES, chest, data_set, unit
 
 EPOCHS = 3
 
@@ -56,7 +57,8 @@ def card(trained: Path) -> Card:
 
 
 def test_the_folder_is_whole_and_nothing_else_is_left(trained: Path, card: Card) -> None:
-    assert {path.name for path in trained.iterdir()} == set(FILES)
+    assert {path.name for path in trained.iterdir()} - PICTURES == set(FILES)
+    assert (trained / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in trained.parent.iterdir()] == ["drawings-1"]
     assert card.name == "drawings-1"
 
@@ -185,6 +187,62 @@ def test_a_draw_depends_on_seed_and_epoch_alone() -> None:
     np.testing.assert_array_equal(first(1, 0), first(1, 0))
     assert not np.array_equal(first(1, 0), first(1, 1))
     assert not np.array_equal(first(1, 0), first(2, 0))
+
+
+def test_blended_films_have_blended_labels() -> None:
+    pictures = np.stack([unit(chest(seed, False)) for seed in range(40)])
+    targets = np.array([0, 1] * 20)
+    plain = fitting.Draws(pictures, targets, 62, seed=1, epoch=0)[0]
+    films, labels = fitting.Draws(pictures, targets, 62, seed=1, epoch=0, mixing=0.5)[0]
+    np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(films.std(axis=(1, 2, 3)), 1, atol=1e-4)
+    same = np.isclose(films, plain[0], atol=1e-5).all(axis=(1, 2, 3))
+    assert 0 < same.sum() < fitting.BATCH
+    assert (labels[same] == plain[1][same]).all()
+    # A film stays mostly itself, so that its label is still the larger one.
+    assert (labels.argmax(axis=1) == plain[1].argmax(axis=1)).all()
+    assert ((labels > 0) & (labels < 1)).any()
+
+
+def test_the_average_is_what_is_kept_also_after_an_interruption(tmp_path: Path) -> None:
+    recipe = fitting.Recipe(averaging=0.9, mixing=0.5)
+    pictures = np.stack([unit(chest(seed, seed % 2 == 1)) for seed in range(32)])
+    targets = np.array([0, 1] * 16)
+    judged = np.stack([standardise(resize(film, 62)) for film in pictures])[..., None]
+
+    def fitted(folder: Path, stop_after: int | None = None) -> list[np.ndarray]:
+        keras.utils.set_random_seed(3)
+        model = network.ARCHITECTURES["sequential"](62)
+
+        def stop(progress: Progress) -> None:
+            if progress.finished_epoch and progress.epoch == stop_after:
+                raise KeyboardInterrupt
+
+        fitting.train_epochs(
+            model,
+            (pictures, targets),
+            (judged, targets),
+            recipe=recipe,
+            epochs=3,
+            seed=3,
+            checkpoints=fitting.Checkpoints(folder, {"seed": 3}),
+            progress=stop,
+        )
+        return model.get_weights()
+
+    whole = fitted(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tmp_path / "broken", stop_after=1)
+    again = fitted(tmp_path / "broken")
+    for one, other in zip(whole, again, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    last = network.ARCHITECTURES["sequential"](62)
+    state = fitting.Checkpoints(tmp_path / "whole", {"seed": 3}).state
+    last.load_weights(tmp_path / "whole" / f"epoch-{state.best_epoch:03d}.weights.h5", skip_mismatch=True)
+    apart = [
+        np.abs(one - other).max() for one, other in zip(whole, last.get_weights(), strict=True) if one.size
+    ]
+    assert max(apart) > 1e-3
 
 
 def test_changed_films_stay_films() -> None:

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0003_dicom"),
+        ("diagnosis", "0004_batches"),
     ]
 
     operations = [

@@ -1,6 +1,7 @@
 """The tables. Rules that must always hold are constraints of the database, not habits of the code."""
 
 from diagnosis.models.audit import AccessLog
+from diagnosis.models.batches import Arrival, ArrivalQuerySet, Batch
 from diagnosis.models.clinical import Film, Patient, Study
 from diagnosis.models.reading import Prediction, PredictionQuerySet, Review
 from diagnosis.models.registry import ModelVersion, StageChange
@@ -10,6 +11,9 @@ from diagnosis.models.training import SplitEntry
 __all__ = [
     "AccessLog",
     "AppendOnly",
+    "Arrival",
+    "ArrivalQuerySet",
+    "Batch",
     "Film",
     "ModelVersion",
     "Patient",

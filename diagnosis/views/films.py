@@ -17,7 +17,7 @@ from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from diagnosis import audit, intake, registry
+from diagnosis import audit, decoding, facts, intake, registry
 from diagnosis.forms import ReviewForm, UploadForm
 from diagnosis.models import AccessLog, Film, Patient, Prediction
 from diagnosis.permissions import (
@@ -43,6 +43,7 @@ def upload(request: UserRequest, pk: int) -> HttpResponse:
     """
     patient = get_patient_for(request.user, pk)
     if request.method != "POST":
+        decoding.warm_up()
         return _upload_page(request, patient, UploadForm(patient=patient))
     single = request.headers.get("X-Requested-With") == "upload"
     form = UploadForm(request.POST, patient=patient)
@@ -53,7 +54,7 @@ def upload(request: UserRequest, pk: int) -> HttpResponse:
             return _row(request, name=_first_name(files), error=text, status=422)
         return _upload_page(request, patient, form, status=422)
     if not files:
-        form.add_error(None, "No film was sent. Choose one or more PNG or JPEG files.")
+        form.add_error(None, "No film was sent. Choose one or more DICOM, PNG or JPEG files.")
         return _upload_page(request, patient, form, status=422)
     if len(files) > settings.MAX_FILMS_PER_UPLOAD:
         form.add_error(
@@ -117,7 +118,7 @@ def image(request: UserRequest, pk: int) -> HttpResponseBase:
     """The film itself, as greyscale PNG."""
     shown = get_film_for(request.user, pk)
     audit.record(request, AccessLog.Action.SEEN, shown.patient, f"picture of film {shown.pk}")
-    return _picture(request, shown.file, "image/png")
+    return picture_response(request, shown.file, "image/png")
 
 
 @require_safe
@@ -129,24 +130,24 @@ def values(request: UserRequest, pk: int) -> HttpResponseBase:
     """
     shown = get_film_for(request.user, pk)
     audit.record(request, AccessLog.Action.SEEN, shown.patient, f"values of film {shown.pk}")
-    return _picture(request, shown.values or shown.file, "image/png")
+    return picture_response(request, shown.values or shown.file, "image/png")
 
 
 @require_safe
 @clinician_required
 def preview(request: UserRequest, pk: int) -> HttpResponseBase:
     """A small copy of the film, for lists."""
-    return _picture(request, get_film_for(request.user, pk).thumbnail, "image/jpeg")
+    return picture_response(request, get_film_for(request.user, pk).thumbnail, "image/jpeg")
 
 
 @require_safe
 @clinician_required
 def heatmap(request: UserRequest, pk: int) -> HttpResponseBase:
     """Where the model saw evidence of pneumonia: RGBA PNG, to be stretched over the film."""
-    return _picture(request, get_prediction_for(request.user, pk).heatmap, "image/png")
+    return picture_response(request, get_prediction_for(request.user, pk).heatmap, "image/png")
 
 
-def _picture(request: UserRequest, file: FieldFile, kind: str) -> HttpResponseBase:
+def picture_response(request: UserRequest, file: FieldFile, kind: str) -> HttpResponseBase:
     """Send a stored picture. It never changes, so the browser may keep it, but must ask each time whether it may
     show it: on a shared screen the next user has rights of their own."""
     if not file.name:
@@ -171,10 +172,15 @@ def _receive(request: UserRequest, patient: Patient, file: File, form: UploadFor
     name = intake.clean_name(file.name or "")
     try:
         received = intake.receive(request.user, patient, file, **form.cleaned_data)
+    except intake.Mismatch as error:
+        return {
+            "name": name, "error": str(error), "status": error.status, "differences": error.differences,
+            "dated": [what for what, _, _ in error.differences] == [intake.DATE_TAKEN],
+        }  # fmt: skip
     except intake.Refused as error:
         return {"name": name, "error": str(error), "status": error.status}
     if received.created:
-        audit.record(request, AccessLog.Action.UPLOADED, patient, f"film {received.film.pk}")
+        audit.record(request, AccessLog.Action.UPLOADED, patient, _uploaded(received))
     shown = with_predictions(visible_films(request.user)).get(pk=received.film.pk)
     return {
         "name": name,
@@ -184,12 +190,22 @@ def _receive(request: UserRequest, patient: Patient, file: File, form: UploadFor
     }
 
 
+def _uploaded(received: intake.Received) -> str:
+    """What the access log says of a film, within its 80 characters."""
+    said = f"film {received.film.pk}"
+    if received.differences:
+        said += f", answered for: {', '.join(received.differences)}"
+    return said[:80]
+
+
 def _row(request: UserRequest, *, status: int = 200, **row: Any) -> HttpResponse:
     if request.headers.get("Accept") == "application/json":
         found = row.get("film")
         url = reverse("film", args=[found.pk]) if isinstance(found, Film) else None
-        return JsonResponse({"name": row.get("name"), "error": row.get("error"), "url": url}, status=status)
-    return render(request, "films/_row.html", row, status=status)
+        said = {name: row[name] for name in ("error", "differences") if name in row}
+        return JsonResponse({"name": row.get("name"), "error": None, "url": url, **said}, status=status)
+    template = "films/_mismatch.html" if row.get("differences") else "films/_row.html"
+    return render(request, template, row, status=status)
 
 
 def _upload_page(request: UserRequest, patient: Patient, form: UploadForm, status: int = 200) -> HttpResponse:
@@ -215,6 +231,7 @@ def _film_context(request: UserRequest, shown: Film) -> dict[str, object]:
         "can_read_again": production and all(p.model_version_id != production.pk for p in predictions),
         "production": production,
         "review_form": ReviewForm(),
+        "source_facts": facts.rows(shown),
     }
 
 

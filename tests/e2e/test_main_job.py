@@ -19,8 +19,8 @@ from tests.processes import LiveSite
 
 SAMPLES = sorted((Path(synthesize.__file__).parent / "samples").glob("*.png"))
 PAGES = [
-    "", "patients/", "patients/new/", "patients/1/", "patients/1/upload/", "patients/1/compare/", "films/1/", "review/",
-    "models/", "models/1/", "accounts/profile/", "accounts/password/change/",
+    "", "patients/", "patients/new/", "patients/1/", "patients/1/upload/", "patients/1/side-by-side/", "films/1/",
+    "review/", "models/", "models/1/", "accounts/profile/", "accounts/password/change/",
 ]  # fmt: skip
 FINAL = re.compile("Pneumonia|Normal|Not answered|Failed")
 

@@ -10,6 +10,8 @@ from django.core.management import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
 
 from diagnosis import housekeeping, inference, tasks
+from diagnosis.batches import expiry, unpacking
+from diagnosis.batches import tasks as batch_tasks
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ class Command(BaseCommand):
     def handle(self, *, every: float | None, **options: Any) -> None:
         if every is None:
             tally = once()
-            removed = housekeeping.remove_orphans()
+            removed = sweep()
             self.stdout.write(
                 ", ".join(f"{name} {n}" for name, n in {**tally, "files removed": removed}.items())
             )
@@ -39,7 +41,7 @@ class Command(BaseCommand):
                 once()
                 if time.monotonic() >= next_sweep:
                     next_sweep = time.monotonic() + SWEEP_EVERY
-                    housekeeping.remove_orphans()
+                    sweep()
             except (DatabaseError, OSError):
                 log.exception("this round failed; the next one follows in %g seconds", every)
             time.sleep(every)
@@ -50,4 +52,12 @@ def once() -> dict[str, int]:
     tally = inference.reconcile()
     for _ in range(min(settings.WORKERS, math.ceil(tally["waiting"] / settings.INFERENCE_BATCH))):
         tasks.wake()
+    if unpacking.reconcile():
+        batch_tasks.wake()
     return tally
+
+
+def sweep() -> int:
+    """Give up what nobody came back for, and remove files that no row names; return how many of these."""
+    expiry.expire()
+    return housekeeping.remove_orphans() + expiry.remove_orphans()

@@ -34,6 +34,28 @@
     return row;
   };
 
+  const again = (job, row, answer = job.answer) => {
+    refused -= 1;
+    done -= 1;
+    sent.set(job.id, 0);
+    const fresh = placeholder(job.file);
+    row.replaceWith(fresh);
+    waiting.push({ ...job, row: fresh, answer });
+    tell();
+    next();
+  };
+
+  // The file names another patient: it is sent again with the answer, or left out.
+  const ask = (job, row) => {
+    for (const button of row.querySelectorAll("[data-answer]")) {
+      button.addEventListener("click", () => again(job, row, button.dataset.answer));
+    }
+    row.querySelector("[data-leave]").addEventListener("click", () => {
+      for (const button of row.querySelectorAll("button")) button.remove();
+      row.querySelector(".answer span").textContent = "Left out";
+    });
+  };
+
   const fail = (job, text) => {
     refused += 1;
     const row = placeholder(job.file);
@@ -46,16 +68,7 @@
     retry.type = "button";
     retry.className = "btn btn-quiet btn-sm";
     retry.textContent = "Send again";
-    retry.addEventListener("click", () => {
-      refused -= 1;
-      done -= 1;
-      sent.set(job.id, 0);
-      const fresh = placeholder(job.file);
-      row.replaceWith(fresh);
-      waiting.push({ ...job, row: fresh });
-      tell();
-      next();
-    });
+    retry.addEventListener("click", () => again(job, row));
     row.lastElementChild.replaceChildren(retry);
     job.row.replaceWith(row);
   };
@@ -66,6 +79,7 @@
     const data = new FormData(form);
     data.delete("films");
     data.append("films", job.file, job.file.name);
+    for (const [name, value] of new URLSearchParams(job.answer ?? "")) data.set(name, value);
     const request = new XMLHttpRequest();
     request.open("POST", form.action || location.href);
     request.setRequestHeader("X-Requested-With", "upload");
@@ -93,6 +107,7 @@
         const row = frame.content.firstElementChild;
         job.row.replaceWith(row);
         htmx.process(row);
+        if (row.matches("[data-mismatch]")) ask(job, row);
       } else {
         fail(job, `The server could not take this film in (${request.status}). Nothing was kept of it; send it again.`);
       }

@@ -1,0 +1,150 @@
+"""Whether maps can be believed: the limits of `ml.sanity`, and whether a map follows an opacity that is moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml import evidence, sanity
+from ml.heatmap import SMOOTHING, beyond_normal, to_unit
+from ml.images import Radiograph, fit, standardise
+from ml.runtime import Runtime
+
+QUANTILE, MARGIN = 0.995, 1.1
+"""Limits lie a tenth beyond the share that so many of the validation films answered pneumonia stay under."""
+FLOORS = {"border": 0.2, "letters": 0.1, "outside": 0.3}
+"""No limit is lower than about what a map has that is the same everywhere."""
+LESIONS = ((0.32, 0.36), (0.32, 0.6), (0.68, 0.36), (0.68, 0.6))
+"""Centres (x, y) of the opacities that are pasted, as shares of the film: upper and lower zones of both lungs."""
+RADIUS = 0.1
+NEAR = 0.2
+"""A map has followed where its peak lies within this share of the film's side of the opacity."""
+FILMS = 40
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A runtime with what its card says of maps: `cut` is the threshold as a logit."""
+
+    runtime: Runtime
+    heatmap: dict[str, Any]
+    side: int
+    cut: float
+
+    def read(self, films: Sequence[Radiograph]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Logits (n,) and maps (n, side, side) in 0..1."""
+        outputs = self.runtime.run(np.stack([standardise(fit(film, self.side)) for film in films])[..., None])
+        reference = np.array(self.heatmap["reference"], dtype=np.float32)
+        found = beyond_normal(outputs.maps, reference, self.heatmap.get("smoothing", SMOOTHING))
+        maps = to_unit(found, self.heatmap["scale"], self.heatmap["stride"], self.side)
+        return outputs.logits.astype(np.float64), maps
+
+
+def prove(
+    reader: Reader,
+    validation: Sequence[Radiograph],
+    targets: NDArray[np.int64],
+    others: Sequence[Radiograph],
+    other_name: str,
+) -> dict[str, Any]:
+    """The entry `sanity` of a card's `heatmap`: limits from validation films, and figures."""
+    groups = {
+        "validation films": validation,
+        "validation films, every second changed": evidence.every_second_changed(validation),
+        other_name: others,
+    }
+    shares = {name: _shares(reader, films) for name, films in groups.items() if films}
+    setting = [shares[name] for name in list(groups)[:2] if len(shares[name])]
+    limits = {
+        place: round(
+            max([FLOORS[place], *(MARGIN * float(np.quantile(rows[:, k], QUANTILE)) for rows in setting)]), 4
+        )
+        for k, place in enumerate(sanity.PLACES)
+    }
+    most = np.array([limits[place] for place in sanity.PLACES])
+    return {
+        "method": "Shares of a map's mass on the film's border, on letters and outside the chest, the chest estimated "
+        "from the film alone. Limits: what 99.5 % of the validation films that were answered pneumonia stay under, as "
+        "they are or changed, and a tenth more.",
+        "limits": limits,
+        "measured": [
+            {
+                "films": name,
+                "n": len(rows),
+                "warned": int((rows > most).any(axis=1).sum()),
+                "median": {
+                    place: round(float(np.median(rows[:, k])), 4) for k, place in enumerate(sanity.PLACES)
+                },
+            }
+            for name, rows in shares.items()
+            if len(rows)
+        ],
+        "lesions": follow(reader, [film for film, ill in zip(validation, targets, strict=True) if not ill]),
+    }
+
+
+def _shares(reader: Reader, films: Sequence[Radiograph]) -> NDArray[np.float64]:
+    """Shares (n, 3) of the films that are answered pneumonia."""
+    rows = []
+    for start in range(0, len(films), 64):
+        some = films[start : start + 64]
+        logits, maps = reader.read(some)
+        rows += [
+            list(sanity.shares(fit(film, sanity.SIDE), heatmap).values())
+            for film, logit, heatmap in zip(some, logits, maps, strict=True)
+            if logit >= reader.cut
+        ]
+    return np.array(rows).reshape(-1, len(sanity.PLACES))
+
+
+def follow(reader: Reader, normal: Sequence[Radiograph]) -> dict[str, Any]:
+    """Paste one soft opacity at each of `LESIONS` into normal films; do probability and map follow?"""
+    raised, near, rises = 0, 0, []
+    for film in normal[:FILMS]:
+        film = evidence.eight_bits(film)
+        pasted = [with_lesion(film, x, y) for x, y in LESIONS]
+        logits, maps = reader.read([film, *pasted])
+        rises += [float(logit - logits[0]) for logit in logits[1:]]
+        raised += int((logits[1:] > logits[0]).sum())
+        near += sum(
+            distance(heatmap, x, y) <= NEAR for heatmap, (x, y) in zip(maps[1:], LESIONS, strict=True)
+        )
+    count = len(rises)
+    if not count:
+        return {}
+    return {
+        "films": count // len(LESIONS),
+        "pasted": count,
+        "raised": raised,
+        "followed": near,
+        "median_rise": round(float(np.median(rises)), 3),
+        "sentence": f"One soft opacity was pasted at {len(LESIONS)} places into {count // len(LESIONS)} normal "
+        f"validation films: the probability rose in {raised} of {count} cases (the logit by "
+        f"{float(np.median(rises)):.1f}, median), and in {near} the peak of the map lay within a fifth of the film "
+        "of it.",
+    }
+
+
+def with_lesion(film: Radiograph, x: float, y: float, strength: float = 0.45) -> Radiograph:
+    """The film (8 bits) with a soft round opacity at `x`, `y` (shares of its width and height)."""
+    pixels = film.pixels.astype(np.float32)
+    rows, columns = np.mgrid[0 : film.height, 0 : film.width]
+    apart = np.hypot(rows / film.height - y, columns / film.width - x) / RADIUS
+    low, high = np.percentile(pixels, [5, 99])
+    veil = np.float32(strength) / (1 + np.exp((apart - 1) * 6))
+    blended = pixels + veil.astype(np.float32) * np.maximum(low + 0.85 * (high - low) - pixels, 0) * 2
+    return Radiograph(np.clip(blended, 0, 255).astype(np.uint8), 8, film.source_format)
+
+
+def distance(heatmap: NDArray[np.float32], x: float, y: float) -> float:
+    """From the peak of the map to a place, in shares of the film's side; infinite for an empty map."""
+    if heatmap.max() <= 0:
+        return float("inf")
+    top = heatmap >= heatmap.max() * 0.98
+    rows, columns = np.nonzero(top)
+    side = heatmap.shape[0]
+    return float(np.hypot((rows.mean() + 0.5) / side - y, (columns.mean() + 0.5) / side - x))

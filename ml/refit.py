@@ -1,0 +1,121 @@
+"""Gate, map limits and evidence of a trained model version made anew: `python -m ml.refit MODEL DIR --out DIR`.
+
+For when the gate or what a card tells has become better since the version was trained. The films must be those that
+it was trained with: their hash and that of their split are compared with the card's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ml import artifact, dataset, evidence, failures, fitting, plots
+from ml.artifact import ArtifactError, Card
+from ml.dataset import DatasetError
+from ml.images import ImageError
+from ml.material import Proof, Second, SecondPopulation, TrainingError, prepare
+from ml.proof import CURVES, prove_gate, prove_maps
+from ml.runtime import Keras, LiteRT, Runtime
+
+
+def refit(
+    model: Path, directory: Path, out: Path, *, also: Second | None = None, proof: Proof | None = None
+) -> Card:
+    """Write `model` with a gate, map limits, stress table and failures made by this release to `out`.
+
+    `also` or the second population of `proof` are what the training was given. Raises `TrainingError` where the
+    films are not the model's, and what `ml.train.train` raises.
+    """
+    if out.exists():
+        raise TrainingError(f"{out} is already there; choose another folder or delete it.")
+    card = artifact.check(model)
+    films = dataset.read_folder(directory)
+    divided = dataset.split(films, seed=card.seed)
+    if (dataset.data_hash(films), divided.hash) != (card.data["hash"], card.data["split_hash"]):
+        raise TrainingError(f"{directory} does not hold the films that {card.name} was trained with.")
+    side, seed = card.input_size, card.seed
+    second = SecondPopulation(proof or Proof(), also, seed)
+    prepared = prepare(films, divided, side, fitting.RECIPES[card.architecture])
+    unfinished = out.with_name(out.name + ".partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    for name in card.files:
+        if name not in (artifact.MODEL_CARD, artifact.GATE_FILE, failures.PICTURE, CURVES):
+            shutil.copy2(model / name, unfinished / name)
+    plots.curves(card.history, card.best_epoch, unfinished / CURVES)
+    runtime = runtime_of(card, unfinished)
+    parameters, card.gate = prove_gate(prepared, second, seed)
+    np.savez_compressed(unfinished / artifact.GATE_FILE, **asdict(parameters))
+    temperature = float(card.calibration["temperature"])
+    cut = temperature * math.log(card.threshold / (1 - card.threshold))
+    card.heatmap = prove_maps(card.heatmap, runtime, side, cut, prepared, second)
+    stress = evidence.stress_logits(prepared.validation, runtime, side)
+    targets = prepared.validation_targets
+    card.stress = evidence.stress_table(targets, stress, cut)
+    card.operating_points = evidence.operating_points(targets, stress, temperature)
+    card.failures = failures.find(runtime, parameters, side, temperature, card.threshold, unfinished)
+    card.name = out.name
+    artifact.seal(unfinished, card)
+    unfinished.rename(out)
+    return artifact.load_card(out)
+
+
+def runtime_of(card: Card, folder: Path) -> Runtime:
+    if card.runtime == "litert":
+        return LiteRT(folder / artifact.LITERT_FILE, threads=2)
+    return Keras(folder / artifact.KERAS_FILE)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 with a model version, 1 where a film cannot be read, 2 where the command or a folder is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ml.refit", description="Fit gate and evidence of a trained model version anew."
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="folder of the model version")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="the films that it was trained with")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
+    parser.add_argument("--also", type=Path, metavar="DIR", help="the second population that trained it")
+    parser.add_argument("--also-share", type=float, default=0.25, metavar="S", help="its share of each batch")
+    parser.add_argument("--second-population", type=Path, metavar="DIR", help="the one that only measured it")
+    parser.add_argument("--second-name", default=Proof.second_name, metavar="TEXT")
+    parser.add_argument("--json", action="store_true", help="print the card as JSON")
+    options = parser.parse_args(arguments)
+    try:
+        card = refit(
+            options.model,
+            options.directory,
+            options.out,
+            also=Second(options.also, options.also_share, options.second_name) if options.also else None,
+            proof=Proof(options.second_population, options.second_name),
+        )
+    except (TrainingError, DatasetError, ArtifactError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    except ImageError as error:
+        print(f"{parser.prog}: a film could not be read: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(card.as_dict(), ensure_ascii=False) if options.json else _in_words(card))
+    return 0
+
+
+def _in_words(card: Card) -> str:
+    rows: list[dict[str, Any]] = card.gate["measured"]
+    return "\n".join(
+        [
+            f"{card.name}: refused",
+            *(f"  {row['refused']:5} of {row['n']:5}  {row['pictures']}" for row in rows),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

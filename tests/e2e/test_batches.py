@@ -1,0 +1,107 @@
+"""A batch in a browser: a zip of 60 files whose connection is cut, a folder that goes on from another page, answers."""
+
+import io
+import re
+import zipfile
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.e2e.test_main_job import breaches, log_in
+from tests.pictures import png
+from tests.processes import LiveSite
+from tests.samples import sample_films
+
+
+def sixty() -> bytes:
+    """A zip of 54 films and six files that are none."""
+    inner = io.BytesIO()
+    zipfile.ZipFile(inner, "w").close()
+    films = {f"films/{n:02}.png": film for n, film in enumerate(sample_films(54))}
+    bad = {
+        "broken.png": films["films/00.png"][:2000],
+        "letter.txt": b"hello",
+        "in.zip": inner.getvalue(),
+        "../../x": b"no film",
+        "bomb.png": bytes(20_000_000),
+        "empty.png": b"",
+    }
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in {**films, **bad}.items():
+            file.writestr(name, content)
+    return packed.getvalue()
+
+
+def test_a_zip_whose_connection_is_cut_goes_on_from_another_page(page: Page, live_site: LiveSite) -> None:
+    log_in(page, live_site, "clinician")
+    begin(page, live_site, {"sixty.zip": sixty()}, "DEMO-0001")
+    sent: list[str] = []
+
+    def cut(route: Route) -> None:
+        sent.append(offset(route))
+        if len(sent) == 1:
+            route.continue_()
+        else:
+            route.abort()
+
+    page.route("**/zip/", cut)
+    page.get_by_role("button", name="Send the batch").click()
+    pill = page.locator(".carrier")
+    expect(pill).to_contain_text("Connection lost")
+    page.unroute("**/zip/")
+    page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/zip/") else None)
+    at = page.url
+    page.goto(f"{live_site.url}patients/")
+    expect(pill).to_have_count(0, timeout=20_000)
+    page.goto(at)
+    expect(page.locator("#batch-word")).to_have_text("All 60 done", timeout=90_000)
+    expect(page.locator(".batch-refused .arrival")).to_have_count(6)
+    assert sent[0] == "0"
+    # One request asks how much is here, one sends the part that was lost: what had arrived is not sent again.
+    assert len([url for url in sent if url.startswith("http")]) == 2
+
+
+def test_unclear_films_wait_and_are_filed_with_one_click(page: Page, live_site: LiveSite) -> None:
+    log_in(page, live_site, "clinician")
+    films = {f"{n}.png": png(700 + n) for n in range(3)}
+    rows = "0.png,E2E-B1,Bo Batch\n1.png,DEMO-0002,Somebody Else\n"
+    begin(page, live_site, {**films, "manifest.csv": f"file,patient number,name\n{rows}".encode()})
+    page.get_by_label("Manifest").set_input_files(
+        {"name": "m.csv", "mimeType": "text/csv", "buffer": f"file,patient number,name\n{rows}".encode()}
+    )
+    page.get_by_role("button", name="Send the batch").click()
+    expect(page.get_by_role("heading", name="2 films wait for you")).to_be_visible(timeout=15_000)
+    assert not breaches(page)
+    expect(page.locator(".differences")).to_contain_text("Somebody Else")
+    page.get_by_role("button", name="It is Basil Thorne (demo): file 1").click()
+    expect(page.get_by_text("1 film is filed under Basil Thorne (demo)")).to_be_visible()
+    page.get_by_placeholder("Patient number").fill("demo-0003")
+    page.get_by_role("button", name="File there").click()
+    expect(page.get_by_text("1 film is filed under Clover Finch (demo)")).to_be_visible()
+    page.reload()
+    expect(page.locator("#batch-word")).to_have_text("All 3 done", timeout=30_000)
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_the_pages_of_batches_fit_and_keep_to_wcag(page: Page, live_site: LiveSite, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    log_in(page, live_site, "clinician")
+    for address in ("batches/", "batches/new/"):
+        page.goto(live_site.url + address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert not breaches(page)
+
+
+def begin(page: Page, site: LiveSite, files: dict[str, bytes], number: str = "") -> None:
+    page.goto(f"{site.url}batches/new/")
+    page.get_by_label("Patient number").fill(number)
+    page.locator("#batch-files").set_input_files(
+        [{"name": name, "mimeType": "", "buffer": content} for name, content in files.items()]
+    )
+
+
+def offset(route: Route) -> str:
+    """Return where in the zip the part of this request begins."""
+    found = re.search(rb'name="offset"\s+(\d+)', route.request.post_data_buffer or b"")
+    return found[1].decode() if found else ""
