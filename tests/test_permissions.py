@@ -65,7 +65,7 @@ ADDRESSES = [
     Address("patient_edit", "patient", INSIDE),
     Address("patient_edit", "patient", INSIDE, 422, "post"),
     Address("patient_again", "patient", INSIDE, 302, "post"),
-    Address("compare", "patient", INSIDE),
+    Address("side_by_side", "patient", INSIDE),
     Address("history_csv", "patient", INSIDE),
     Address("history_pdf", "patient", INSIDE),
     Address("upload", "patient", INSIDE),
