@@ -15,6 +15,7 @@ import io
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,14 @@ class Stranger:
     picture: Picture
 
 
-def teaching() -> list[Stranger]:
-    return [found for package, read in TEACHING.items() for found in read(package)]
+@cache
+def teaching() -> tuple[Stranger, ...]:
+    return tuple(found for package, read in TEACHING.items() for found in read(package))
 
 
-def measuring() -> list[Stranger]:
-    return [found for package, read in MEASURING.items() for found in read(package)]
+@cache
+def measuring() -> tuple[Stranger, ...]:
+    return tuple(found for package, read in MEASURING.items() for found in read(package))
 
 
 def _pictures(*patterns: str) -> Callable[[str], Iterator[Stranger]]:
