@@ -70,7 +70,7 @@ class Plot:
     @property
     def grid(self) -> list[Step]:
         """Return the lines of the scale."""
-        return [Step(f"{share:.0%}", _height(share)) for share in (0.0, 0.5, 1.0)]
+        return [Step(f"{share * 100:.0f} %", _height(share)) for share in (0.0, 0.5, 1.0)]
 
     @property
     def rows(self) -> list[Prediction]:

@@ -64,7 +64,7 @@ def films_of(patient: Patient) -> list[Film]:
 
 
 def sides(client: Client, patient: Patient, **query: int) -> list[int]:
-    response = client.get(reverse("compare", args=[patient.pk]), query)
+    response = client.get(reverse("side_by_side", args=[patient.pk]), query)
     assert response.status_code == 200
     return [film.pk for film in response.context["sides"]]
 
@@ -88,12 +88,12 @@ def test_a_film_of_another_patient_does_not_stand_beside(
 ) -> None:
     other = FilmFactory(study__patient__clinic=patient.clinic)
     query = {"left": str(other.pk) if wrong == "foreign" else wrong}
-    assert client.get(reverse("compare", args=[patient.pk]), query).status_code == 404
+    assert client.get(reverse("side_by_side", args=[patient.pk]), query).status_code == 404
 
 
 def test_one_film_alone_says_what_to_do(client: Client, clinician: User) -> None:
     film = FilmFactory(study__patient__clinic=clinician.clinic)
-    page = client.get(reverse("compare", args=[film.patient_id])).content.decode()
+    page = client.get(reverse("side_by_side", args=[film.patient_id])).content.decode()
     assert "Two films are needed" in page
     assert "data-viewer" not in page
 

@@ -14,7 +14,7 @@ from diagnosis.permissions import UserRequest, clinician_required, get_patient_f
 
 @require_safe
 @clinician_required
-def compare(request: UserRequest, pk: int) -> HttpResponse:
+def side_by_side(request: UserRequest, pk: int) -> HttpResponse:
     """Two films of a patient side by side: by default the newest (`?right=`) and the one before it (`?left=`)."""
     patient = get_patient_for(request.user, pk)
     films = films_for(request.user, patient)
@@ -25,7 +25,7 @@ def compare(request: UserRequest, pk: int) -> HttpResponse:
         left = _chosen(request, "left", films) or films[place - 1 if place else 1]
         context |= {"left": left, "right": right, "sides": [left, right]}
         audit.record(request, AccessLog.Action.SEEN, patient, f"films {left.pk} and {right.pk} side by side")
-    return render(request, "films/compare.html", context)
+    return render(request, "films/side_by_side.html", context)
 
 
 @require_POST

@@ -22,7 +22,7 @@ from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
 
-from diagnosis import decoding, inference, intake, registry
+from diagnosis import decoding, inference, intake, registry, worklist, worklistpage
 from diagnosis.batches import arriving, sending, unpacking
 from diagnosis.batches.arriving import Announced
 from diagnosis.batches.filing import Sender
@@ -111,14 +111,15 @@ def memory_rows() -> list[Row]:
     return found
 
 
+# VmHWM, as ru_maxrss would begin with the most that the parent took before it started this process.
 PEAKS = """
-import resource, sys, django
+import re, resource, sys, django
 django.setup()
 from diagnosis import decoding
 decoding.decode(open(sys.argv[1], "rb").read())
 decoding.stop()
-who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-print(*(resource.getrusage(w).ru_maxrss // 1024 for w in who))
+print(int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
 """
 
 
@@ -232,13 +233,22 @@ def requeued(films: Sequence[Film], version: ModelVersion, times: int) -> Any:
 def page_rows() -> list[Row]:
     """Time of a page in this process, without the network, for clinics of growing size."""
     found: list[Row] = []
-    for films in (1_000, 10_000):
+    for films in (1_000, 10_000, 100_000):
         clinic = ClinicFactory()
-        user = make_user("clinician", clinic)
+        user = make_user("reviewer", clinic)
         patients = fill(clinic, user, films)
         client = Client(headers={"host": "localhost"})
         client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+        places = worklistpage.ORDERS["urgency"]
+        middle = worklistpage.place_of(worklist.visible_rows(user).order_by(*places)[films // 2], places)
         for what, address in (
+            ("worklist", reverse("worklist")),
+            ("worklist, from its middle", f"{reverse('worklist')}?after={middle}"),
+            ("worklist, oldest of all", f"{reverse('worklist')}?show=all&sort=oldest"),
+            ("worklist search", f"{reverse('worklist')}?q=Bench+77"),
+            ("worklist, a filter that finds nothing", f"{reverse('worklist')}?priority=2&assigned=me"),
+            ("worklist news", f"{reverse('worklist_news')}?since=0"),
+            ("review queue", reverse("review_queue")),
             ("newest films", reverse("home")),
             ("patient list", reverse("patients")),
             ("patient search", f"{reverse('patients')}?q=Bench+77"),
@@ -281,7 +291,7 @@ def monitoring_rows() -> list[Row]:
 
 
 def fill(clinic: Clinic, user: User, number: int) -> list[Patient]:
-    """Make `number` answered films of the clinic: one patient has 40, the others 8 each."""
+    """Make `number` answered films of the clinic, of many probabilities: one patient has 40, the others 8 each."""
     version = registry.production()
     per_patient = [40, *[8] * ((number - 40) // 8)]
     patients = Patient.objects.bulk_create(
@@ -311,12 +321,13 @@ def fill(clinic: Clinic, user: User, number: int) -> list[Patient]:
             film=film,
             model_version=version,
             state="succeeded",
-            label="NORMAL",
-            probability=0.1,
+            label="PNEUMONIA" if film.pk % 5 == 0 else "NORMAL",
+            probability=(film.pk % 5 == 0) / 2 + film.pk % 997 / 2000,
             threshold=0.5,
         )
         for film in films
     )
+    worklist.refresh(film.pk for film in films)
     return patients
 
 

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from axe_playwright_python.sync_playwright import Axe
@@ -19,7 +20,11 @@ SAMPLES = sorted(synthesize.SAMPLES.glob("*.png"))
 
 def film(sample: Path, **elements: str) -> bytes:
     values = np.asarray(Image.open(sample).convert("L")).astype(np.uint16) << 4
-    identity = {"PatientID": "E2E-D1", "PatientName": "Browser^Dora", "PatientBirthDate": "20220415"}
+    identity: dict[str, Any] = {
+        "PatientID": "E2E-D1",
+        "PatientName": "Browser^Dora",
+        "PatientBirthDate": "20220415",
+    }
     return write_film(values, bits=12, seed=str(elements), **{**identity, **elements})
 
 

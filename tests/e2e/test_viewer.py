@@ -198,3 +198,15 @@ def test_without_script_the_plain_film_and_its_heatmap_are_there(
     expect(page.locator(".viewer-plain")).to_be_visible()
     expect(page.locator("#overlay image")).to_be_visible()
     context.close()
+
+
+def test_what_the_browser_cannot_unpack_is_shown_at_8_bits_and_said(
+    faultless: Page, live_site: LiveSite
+) -> None:
+    page = faultless
+    log_in(page, live_site, "clinician")
+    page.route("**/values.png", lambda route: route.fulfill(status=503, body="away"))
+    page.goto(f"{live_site.url}films/1/")
+    ready(page)
+    expect(page.locator(".viewer-said")).to_contain_text("8 bits")
+    assert grey(page, 250, 200) > 20
