@@ -74,6 +74,8 @@ def test_unclear_films_wait_and_are_filed_with_one_click(page: Page, live_site: 
     page.get_by_role("button", name="Send the batch").click()
     expect(page.get_by_role("heading", name="2 films wait for you")).to_be_visible(timeout=15_000)
     assert not breaches(page)
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
     expect(page.locator(".differences")).to_contain_text("Somebody Else")
     page.get_by_role("button", name="It is Basil Thorne (demo): file 1").click()
     expect(page.get_by_text("1 film is filed under Basil Thorne (demo)")).to_be_visible()

@@ -158,5 +158,8 @@
     const asked = document.getElementById("undecided");
     if (asked.contains(document.activeElement) || asked.querySelector("input[name=arrivals]:not(:checked)")) event.preventDefault();
   });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id === "undecided") document.querySelector("[data-more]")?.remove();
+  });
   window.addEventListener("popstate", () => location.reload());
 })();
