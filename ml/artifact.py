@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 MODELS = Path(__file__).resolve().parent / "models"
-SHIPPED = MODELS / "lite0-1"
+SHIPPED = MODELS / "lite0-2"
 SHIPPED_BEFORE: tuple[Path, ...] = (MODELS / "sequential-1",)
 """Versions that PneumoWeb shipped before `SHIPPED`, oldest first; one can go back to them."""
 CARD = "card.json"

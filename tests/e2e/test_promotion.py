@@ -24,7 +24,7 @@ def test_a_candidate_goes_into_production_and_back(page: Page, live_site: LiveSi
     # The demo has no reviewed films: the page goes on by itself and says what is missing.
     expect(page.get_by_text("No film is in the holdout yet")).to_be_visible(timeout=60_000)
     page.get_by_role("link", name="To the rules").click()
-    expect(page.get_by_text("Evaluation 1, against lite0-1.")).to_be_visible()
+    expect(page.get_by_text("Evaluation 1, against lite0-2.")).to_be_visible()
     page.get_by_label("Why").fill("The smaller one answers faster")
     page.get_by_role("button", name="Ask a second person").click()
     expect(page.get_by_text("Waits for a second person", exact=True)).to_be_visible()
@@ -38,11 +38,11 @@ def test_a_candidate_goes_into_production_and_back(page: Page, live_site: LiveSi
     expect(page.get_by_text("sequential-1 is in production.")).to_be_visible()
 
     page.goto(f"{live_site.url}models/")
-    page.get_by_text("Roll back to lite0-1").click()
+    page.get_by_text("Roll back to lite0-2").click()
     page.get_by_label("Why").fill("It misses more")
     page.get_by_role("button", name="Roll back now").click()
-    expect(page.get_by_text("lite0-1 is in production again.")).to_be_visible()
-    row = page.get_by_role("row").filter(has_text="lite0-1").first
+    expect(page.get_by_text("lite0-2 is in production again.")).to_be_visible()
+    row = page.get_by_role("row").filter(has_text="lite0-2").first
     expect(row.get_by_text("Production", exact=True)).to_be_visible()
     assert not faults
 
