@@ -6,7 +6,17 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from diagnosis import audit
-from diagnosis.models import AccessLog, Film, ModelVersion, Patient, Prediction, Review, StageChange, Study
+from diagnosis.models import (
+    AccessLog,
+    Film,
+    ModelVersion,
+    Outcome,
+    Patient,
+    Prediction,
+    Review,
+    StageChange,
+    Study,
+)
 from diagnosis.permissions import UserRequest
 
 
@@ -82,6 +92,15 @@ class ReviewRecords(Records):
 
     def patient_of(self, record: Review) -> Patient:
         return record.prediction.film.patient
+
+
+@admin.register(Outcome)
+class OutcomeRecords(Records):
+    list_display = ["pk", "film", "diagnosis", "source", "by", "at"]
+    list_select_related = ["film", "by"]
+
+    def patient_of(self, record: Outcome) -> Patient:
+        return record.film.patient
 
 
 @admin.register(ModelVersion)

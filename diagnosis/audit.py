@@ -15,14 +15,25 @@ from pneumoweb.accounts.models import User
 
 START = "0" * 64
 TRIES = 20
+WHAT_LENGTH = AccessLog._meta.get_field("what").max_length
 
 
-def record(request: UserRequest, action: str, patient: Patient, what: str) -> None:
-    """Append one row: the request's user did `action` to `what` of `patient`, from the address behind our proxies."""
+def record(request: UserRequest, action: str, patient: Patient | None, what: str) -> None:
+    """Append one row: the request's user did `action` to `what` of `patient` (None for a search).
+
+    The address is the one behind our own proxies.
+    """
     append(request.user, action, patient, what, address=get_adapter(request).get_client_ip(request))
 
 
-def append(user: User, action: str, patient: Patient, what: str, address: str | None) -> AccessLog:
+def record_search(request: UserRequest, what: str) -> None:
+    """Log who searched for what: once, however often the same list is drawn anew or gone through."""
+    if request.session.get("last_search") != what:
+        request.session["last_search"] = what
+        record(request, AccessLog.Action.SEARCHED, None, what[:WHAT_LENGTH])
+
+
+def append(user: User, action: str, patient: Patient | None, what: str, address: str | None) -> AccessLog:
     """Append one row behind the newest. Another writer may take that place first; then the next one is tried."""
     for attempt in range(TRIES):
         newest = AccessLog.objects.order_by("-pk").values_list("digest", flat=True).first()

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
-from diagnosis.models import Patient, Review, Study
+from diagnosis.models import Patient, Priority, Study
 from pneumoweb.accounts.models import Clinic, User
 
 
@@ -93,6 +93,7 @@ class UploadForm(forms.Form):
         required=False,
         help_text="Not recorded: as a DICOM file says.",
     )
+    priority = forms.ChoiceField(label="Priority", choices=Priority, required=False, initial=Priority.ROUTINE)
     note = forms.CharField(label="Note", max_length=500, required=False)
     upload_key = forms.UUIDField(widget=forms.HiddenInput())
     # The page's own control is in its template: the answer belongs to single films, seldom to all of them.
@@ -110,6 +111,9 @@ class UploadForm(forms.Form):
             raise forms.ValidationError("The film would be older than the patient. Check the date.")
         return day
 
+    def clean_priority(self) -> int:
+        return int(self.cleaned_data["priority"] or Priority.ROUTINE)
+
 
 class DicomForm(forms.Form):
     """One DICOM file, to learn whose film it is."""
@@ -118,15 +122,6 @@ class DicomForm(forms.Form):
         label="DICOM file",
         help_text="A chest film as DICOM (CR, DX or secondary capture).",
         error_messages={"required": "No file was sent. Choose a DICOM file.", "empty": "The file is empty."},
-    )
-
-
-class ReviewForm(forms.Form):
-    """A reviewer's verdict."""
-
-    verdict = forms.ChoiceField(choices=Review.Verdict, widget=forms.RadioSelect)
-    remark = forms.CharField(
-        max_length=1000, required=False, widget=forms.Textarea(attrs={"rows": 2}), label="Remark"
     )
 
 

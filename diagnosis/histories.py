@@ -1,5 +1,6 @@
 """A patient's films as histories, comparisons and exports show them."""
 
+from diagnosis import blinding
 from diagnosis.models import Film, Patient
 from diagnosis.permissions import visible_films
 from diagnosis.queries import with_predictions
@@ -12,4 +13,6 @@ def films_for(user: User, patient: Patient) -> list[Film]:
     Timeline, comparison, CSV and PDF all start from here: what must be kept from a user is taken out in one place.
     """
     films = visible_films(user).filter(patient=patient)
-    return list(with_predictions(films.order_by("study__taken_on", "pk")))
+    found = list(with_predictions(films.order_by("study__taken_on", "pk")))
+    blinding.conceal(user, found)
+    return found

@@ -9,7 +9,7 @@ import logging
 import time
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Literal, cast
 
@@ -19,7 +19,7 @@ from django.core.files.storage import default_storage
 from django.db.models import F
 from django.utils import timezone
 
-from diagnosis import registry
+from diagnosis import registry, worklist
 from diagnosis.models import ModelVersion, Prediction
 from ml.images import ImageError, Radiograph, read_radiograph
 from ml.predict import Answer, Predictor, heatmap_png
@@ -51,7 +51,7 @@ def warm_up() -> None:
 
 
 def claim(limit: int | None = None, skip: Collection[int] = ()) -> list[Prediction]:
-    """Lease up to `limit` of the longest-waiting predictions of one model version that is not in `skip`.
+    """Lease up to `limit` of the most urgent, longest-waiting predictions of one model version that is not in `skip`.
 
     A prediction that was tried before is claimed alone: if its film brings the process down again,
     no other film's attempts are spent with it.
@@ -59,7 +59,7 @@ def claim(limit: int | None = None, skip: Collection[int] = ()) -> list[Predicti
     queue = (
         Prediction.objects.queued()
         .exclude(model_version__in=skip)
-        .order_by("queued_at", "pk")
+        .order_by("-priority", "queued_at", "pk")
         .values_list("pk", "model_version_id", "attempts")
     )
     waiting = list(queue[: limit or settings.INFERENCE_BATCH])
@@ -81,7 +81,7 @@ def claim(limit: int | None = None, skip: Collection[int] = ()) -> list[Predicti
     )
     if not won:
         return []
-    claimed = Prediction.objects.running().filter(lease_token=token).order_by("queued_at", "pk")
+    claimed = Prediction.objects.running().filter(lease_token=token).order_by("-priority", "queued_at", "pk")
     return list(claimed.select_related("film__patient", "film__study", "model_version"))
 
 
@@ -102,6 +102,7 @@ def analyse(claimed: Sequence[Prediction]) -> None:
     answers = predictor.predict([film for _, film in films], ages)
     for (prediction, _), answer in zip(films, answers, strict=True):
         _store(prediction, answer)
+    worklist.refresh(prediction.film_id for prediction, _ in films)
 
 
 def work(seconds: float = 5.0) -> bool:
@@ -163,6 +164,9 @@ def _store(prediction: Prediction, answer: Answer) -> None:
     if answer.heatmap is not None:
         name = f"heatmaps/{prediction.film.patient_id}/{prediction.pk}-{prediction.lease_token}.png"
         heatmap = default_storage.save(name, ContentFile(heatmap_png(answer.heatmap)))
+    picture = (
+        {f"picture_{name}": value for name, value in asdict(answer.picture).items()} if answer.picture else {}
+    )
     stored = _finish(
         prediction,
         Prediction.State.SUCCEEDED,
@@ -170,6 +174,7 @@ def _store(prediction: Prediction, answer: Answer) -> None:
         probability=answer.probability,
         threshold=answer.threshold,
         heatmap=heatmap,
+        **picture,
         **common,
     )
     if heatmap and not stored:
@@ -179,8 +184,17 @@ def _store(prediction: Prediction, answer: Answer) -> None:
 def _finish(prediction: Prediction, state: str, **fields: object) -> bool:
     """Write a final state if this worker still holds the lease; else another one has answered."""
     held = Prediction.objects.running().filter(pk=prediction.pk, lease_token=prediction.lease_token)
+    begun, now = prediction.started_at or prediction.queued_at, timezone.now()
     return bool(
-        held.update(state=state, lease_token=None, lease_until=None, finished_at=timezone.now(), **fields)
+        held.update(
+            state=state,
+            lease_token=None,
+            lease_until=None,
+            finished_at=now,
+            waiting_seconds=(begun - prediction.queued_at).total_seconds(),
+            reading_seconds=(now - begun).total_seconds(),
+            **fields,
+        )
     )
 
 
@@ -204,11 +218,13 @@ def _retry_or_fail(prediction: Prediction, why: str, at_once: bool = True) -> bo
     Unless `at_once`, it rests until its lease ends: a storage that is away for a minute costs no film its attempts.
     """
     if prediction.attempts >= settings.MAX_ATTEMPTS:
-        return _finish(
+        failed = _finish(
             prediction,
             Prediction.State.FAILED,
             failure=f"{why} It was tried {prediction.attempts} times. The film is kept; ask your administrator.",
         )
+        worklist.refresh([prediction.film_id])
+        return failed
     held = Prediction.objects.running().filter(pk=prediction.pk, lease_token=prediction.lease_token)
     if at_once:
         held.update(

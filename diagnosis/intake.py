@@ -21,9 +21,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from diagnosis import decoding, identity, registry, tasks
+from diagnosis import decoding, identity, registry, tasks, worklist
 from diagnosis.identity import Difference
-from diagnosis.models import Film, ModelVersion, Patient, Prediction, Study
+from diagnosis.models import Film, ModelVersion, Patient, Prediction, Priority, Study
 from ml.decoded import Decoded
 from ml.images import ImageError
 from pneumoweb.accounts.models import Clinic, User
@@ -87,6 +87,7 @@ def receive(
     taken_on: date | None,
     view: str = "",
     note: str = "",
+    priority: int = Priority.ROUTINE,
     upload_key: uuid.UUID,
     answered: bool = False,
 ) -> Received:
@@ -109,6 +110,7 @@ def receive(
         taken_on=taken_on,
         view=view,
         note=note,
+        priority=priority,
         upload_key=upload_key,
         answered=answered,
     )
@@ -132,6 +134,7 @@ def keep(
     taken_on: date | None,
     view: str = "",
     note: str = "",
+    priority: int = Priority.ROUTINE,
     upload_key: uuid.UUID,
     answered: bool = False,
 ) -> Received:
@@ -168,6 +171,7 @@ def keep(
         notes=[*decoded.notes, *_answered(found)],
         facts=_facts(arrival, patient.clinic),
         sop_hash=sop_hash,
+        priority=priority,
         uploaded_by=user,
     )
     key = uuid.uuid5(upload_key, f"{day} {view}") if from_file else upload_key
@@ -179,8 +183,11 @@ def keep(
 def again(film: Film, version: ModelVersion) -> Prediction:
     """Queue a film for a model version that has not read it yet; an answer that stands stays."""
     with transaction.atomic():
-        prediction, created = Prediction.objects.get_or_create(film=film, model_version=version)
+        prediction, created = Prediction.objects.get_or_create(
+            film=film, model_version=version, defaults={"priority": film.priority}
+        )
         if created:
+            worklist.refresh([film.pk])
             transaction.on_commit(tasks.wake)
     return prediction
 
@@ -320,7 +327,8 @@ def _store(film: Film, study: Study, version: ModelVersion, decoded: Decoded) ->
                 },
             )
             film.save(force_insert=True)
-            Prediction.objects.create(film=film, model_version=version)
+            Prediction.objects.create(film=film, model_version=version, priority=film.priority)
+            worklist.refresh([film.pk])
             transaction.on_commit(tasks.wake)
     except BaseException as error:
         for name in written:

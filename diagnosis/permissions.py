@@ -9,8 +9,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
 
-from diagnosis.models import Arrival, Batch, Film, Patient, Prediction
-from pneumoweb.accounts.models import Role, User
+from diagnosis.models import Arrival, Batch, Film, Patient, Prediction, Review
+from pneumoweb.accounts.models import Clinic, Role, User
 
 P = ParamSpec("P")
 
@@ -61,6 +61,14 @@ def require(role: str) -> Callable[[View[P]], View[P]]:
 clinician_required: Callable[[Any], Any] = require(Role.CLINICIAN)
 reviewer_required: Callable[[Any], Any] = require(Role.REVIEWER)
 staff_required: Callable[[Any], Any] = require("staff")
+administrator_required: Callable[[Any], Any] = require("administrator")
+
+
+def visible_clinics(user: User) -> QuerySet[Clinic]:
+    """Return the user's clinic; every clinic for an administrator."""
+    if user.is_superuser:
+        return Clinic.objects.all()
+    return Clinic.objects.none() if user.clinic_id is None else Clinic.objects.filter(pk=user.clinic_id)
 
 
 def visible_patients(user: User) -> QuerySet[Patient]:
@@ -95,7 +103,7 @@ def get_film_for(user: User, pk: int) -> Film:
 
 def get_prediction_for(user: User, pk: int) -> Prediction:
     """Return the prediction with its film and patient, or raise Http404."""
-    predictions = Prediction.objects.select_related("film__patient", "film__study", "model_version")
+    predictions = Prediction.objects.select_related("film__patient__clinic", "film__study", "model_version")
     return get_object_or_404(predictions.filter(film__in=visible_films(user)), pk=pk)
 
 
@@ -116,3 +124,9 @@ def get_batch_for(user: User, pk: int) -> Batch:
 def get_arrival_for(user: User, pk: int) -> Arrival:
     """Return the file of a batch, or raise Http404."""
     return get_object_or_404(Arrival.objects.filter(batch__in=visible_batches(user)), pk=pk)
+
+
+def get_review_for(user: User, pk: int) -> Review:
+    """Return the review with its film and patient, or raise Http404."""
+    reviews = Review.objects.select_related("prediction__film__patient", "reviewer")
+    return get_object_or_404(reviews.filter(prediction__film__in=visible_films(user)), pk=pk)

@@ -8,9 +8,11 @@ from diagnosis.models import Film, Patient, Prediction, Review, Study
 
 def with_predictions(films: QuerySet[Film]) -> QuerySet[Film]:
     """Films with their predictions (newest first), the reviews of these, study, patient and uploader."""
-    reviews = Prefetch("reviews", Review.objects.select_related("reviewer").order_by("-pk"))
+    reviews = Prefetch("reviews", Review.objects.select_related("reviewer", "withdrawal").order_by("-pk"))
     predictions = Prefetch("predictions", Prediction.objects.newest_first().prefetch_related(reviews))
-    return films.select_related("study", "patient__clinic", "uploaded_by").prefetch_related(predictions)
+    return films.select_related("study", "patient__clinic", "uploaded_by", "assigned_to").prefetch_related(
+        predictions
+    )
 
 
 def with_films(studies: QuerySet[Study]) -> QuerySet[Study]:

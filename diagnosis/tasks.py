@@ -8,6 +8,7 @@ from django.db import connections
 from kombu.exceptions import OperationalError
 
 from diagnosis import inference
+from diagnosis.monitoring import signs
 
 log = logging.getLogger(__name__)
 
@@ -15,6 +16,7 @@ log = logging.getLogger(__name__)
 @shared_task(name="diagnosis.tasks.analyse_waiting")
 def analyse_waiting() -> None:
     """Answer the films that wait. The message carries nothing: what waits is in the database."""
+    signs.leave()
     if inference.work():
         wake()
 

@@ -17,7 +17,7 @@ KERAS_FILE = "model.keras"
 LITERT_FILE = "model.tflite"
 GATE_FILE = "gate.npz"
 MODEL_CARD = "MODEL_CARD.md"
-OPTIONAL = {"initialisation", "subgroups", "operating_points", "failures", "files"}
+OPTIONAL = {"initialisation", "subgroups", "operating_points", "failures", "reference", "files"}
 """What the card of an older version may lack."""
 _TITLES = {"auc": "AUC", "accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity"}
 
@@ -61,6 +61,7 @@ class Card:
     subgroups: list[dict[str, Any]] = field(default_factory=list)
     operating_points: list[dict[str, Any]] = field(default_factory=list)
     failures: dict[str, Any] = field(default_factory=dict)
+    reference: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:

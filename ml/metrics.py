@@ -128,8 +128,11 @@ def expected_calibration_error(targets: ArrayLike, probabilities: ArrayLike, bin
     return float(sum(row["n"] * abs(row["mean_probability"] - row["observed"]) for row in rows) / total)
 
 
-def wilson(successes: int, n: int) -> Interval:
-    """Wilson's score interval of a rate, 95 %. Raises ValueError for no trials."""
+def wilson(successes: float, n: float) -> Interval:
+    """Wilson's score interval of a rate, 95 %. Raises ValueError for no trials.
+
+    Numbers need not be whole: trials that depend on each other may count for fewer.
+    """
     if n == 0:
         raise ValueError("A rate of nothing has no interval.")
     z = 1.959964

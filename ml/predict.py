@@ -21,6 +21,7 @@ from ml.artifact import GATE_FILE, KERAS_FILE, LITERT_FILE, SHIPPED, ArtifactErr
 from ml.heatmap import SMOOTHING, beyond_normal, heatmap_png, to_unit
 from ml.images import PREPROCESSING_VERSION, ImageError, Radiograph, fit, read_radiograph, standardise
 from ml.metrics import sigmoid
+from ml.reference import PictureStatistics, picture_statistics
 from ml.runtime import Keras, LiteRT, Outputs, Runtime
 
 __all__ = ["Answer", "Predictor", "heatmap_png"]
@@ -32,7 +33,8 @@ class Answer:
     """What is said of one film. A rejected film has reasons, and neither label, probability nor heatmap.
 
     `probability` is that of pneumonia; `heatmap` (side, side) in 0..1 is the evidence for it, on one scale for all
-    films; `receipt` names everything that the answer depends on, so that it can be made again and compared.
+    films; `receipt` names everything that the answer depends on, so that it can be made again and compared; `picture`
+    says how bright and sharp the film is, for watching whether films change.
     """
 
     status: Literal["accepted", "rejected"]
@@ -43,6 +45,7 @@ class Answer:
     warnings: list[str] = field(default_factory=list)
     heatmap: NDArray[np.float32] | None = None
     embedding: NDArray[np.float32] | None = None
+    picture: PictureStatistics | None = None
     receipt: dict[str, str] = field(default_factory=dict)
     milliseconds: float = 0.0
 
@@ -97,9 +100,12 @@ class Predictor:
         accepted = [i for i, answer in enumerate(answers) if answer.status == "accepted"]
         if accepted:
             side = self.card.input_size
-            prepared = np.stack([standardise(fit(films[i], side)) for i in accepted])[..., None]
+            fitted = [fit(films[i], side) for i in accepted]
+            prepared = np.stack([standardise(film) for film in fitted])[..., None]
             self._fill([answers[i] for i in accepted], self._runtime.run(prepared))
             self._look_at_maps([(small[i], answers[i]) for i in accepted])
+            for i, film in zip(accepted, fitted, strict=True):
+                answers[i].picture = picture_statistics(film)
         spent = (time.perf_counter() - begun) * 1000
         for answer in answers:
             answer.milliseconds = spent / len(answers)

@@ -29,6 +29,7 @@ from ml import (
     metrics,
     network,
     plots,
+    reference,
     strangers,
 )
 from ml.artifact import Card
@@ -145,6 +146,9 @@ def write(
         ],
         operating_points=evidence.operating_points(targets, stress, temperature),
         failures=failures.find(runtime, gate_parameters, side, temperature, THRESHOLD, folder),
+        reference=reference.describe(
+            prepared.validation, probabilities, targets, prepared.validation_patients, side
+        ),
         versions=_versions(),
         reproducibility=_reproducibility(proof.repeats, figures, outputs, state, prepared, side),
     )

@@ -211,6 +211,15 @@ MAX_ATTEMPTS = 3
 COMPARISON_DIR: Path = env.path("COMPARISON_DIR", BASE_DIR / "ml" / "models" / "comparison")
 MODEL_CACHE_DIR = DATA_DIR / "model-cache"
 
+# ---------------------------------------------------------------- reading
+REVIEW_LOAN_MINUTES: float = env.float("REVIEW_LOAN_MINUTES", 10)
+WAIT_LIMIT_MINUTES: dict[str, float] = {
+    "routine": 1440, "urgent": 120, "stat": 30,
+    **env.dict("WAIT_LIMIT_MINUTES", {}, subcast_values=float),
+}  # fmt: skip
+if set(WAIT_LIMIT_MINUTES) != {"routine", "urgent", "stat"}:
+    raise ImproperlyConfigured("WAIT_LIMIT_MINUTES knows routine, urgent and stat, as in stat=30,urgent=120.")
+
 # ---------------------------------------------------------------- people
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [

@@ -7,7 +7,8 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from diagnosis.models import AccessLog, Arrival, Patient, Prediction
+from diagnosis import worklist
+from diagnosis.models import AccessLog, Arrival, Patient, Prediction, Review
 from diagnosis.permissions import roles_of, visible_films, visible_patients
 from pneumoweb.accounts.models import Clinic
 from tests.factories import (
@@ -25,6 +26,7 @@ ROLES = ["", "clinician", "reviewer", "staff", "administrator"]
 INSIDE = ["clinician", "reviewer", "staff", "administrator"]
 REVIEWERS = ["reviewer", "staff", "administrator"]
 STAFF = ["staff", "administrator"]
+ADMINISTRATORS = ["administrator"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,20 @@ ADDRESSES = [
     Address("film_values", "film", INSIDE),
     Address("film_preview", "film", INSIDE),
     Address("heatmap", "prediction", INSIDE),
+    Address("film_priority", "film", INSIDE, 302, "post", {"priority": "2"}),
+    Address("film_assign", "film", INSIDE, 302, "post", {"to": "me"}),
+    Address("film_outcome", "film", INSIDE),
+    Address("film_outcome", "film", INSIDE, 422, "post"),
+    Address("worklist", None, INSIDE),
+    Address("worklist_news", None, INSIDE, data={"since": "0"}),
     Address("review_queue", None, REVIEWERS),
+    Address("review_next", None, REVIEWERS, 302, "post"),
+    Address("review_leave", None, REVIEWERS, 302, "post"),
+    Address("review_film", "film", REVIEWERS),
+    Address("review_withdraw", "review", REVIEWERS, 302, "post"),
+    Address("readers", None, REVIEWERS),
+    Address("clinic_rules", "clinic", ADMINISTRATORS),
+    Address("clinic_rules", "clinic", ADMINISTRATORS, 422, "post"),
     Address("review", "prediction", REVIEWERS, 302, "post", {"verdict": "normal"}),
     Address("models", None, STAFF),
     Address("model", "model", STAFF),
@@ -82,6 +97,10 @@ ADDRESSES = [
     Address("model_compare", None, STAFF),
     Address("model_failures", "model", STAFF, 404),
     Address("model_promote", "model", STAFF, 302, "post"),
+    Address("monitoring", None, STAFF),
+    Address("monitoring_queue", None, STAFF),
+    Address("monitoring_films", None, STAFF),
+    Address("monitoring_table", None, STAFF, data={"table": "films"}),
 ]
 
 
@@ -102,6 +121,8 @@ class World:
             "batch": self.arrival.batch_id,
             "arrival": self.arrival.pk,
             "model": self.prediction.model_version_id,
+            "review": self.prediction.reviews.get().pk,
+            "clinic": self.clinic.pk,
         }
         return {"pk": keys[about]} if about else {}
 
@@ -113,6 +134,8 @@ def world() -> World:
     answer = AnswerFactory(
         film=FilmFactory(study=StudyFactory(patient=patient)), model_version__stage="production"
     )
+    Review.objects.create(prediction=answer, reviewer=make_user("reviewer", clinic), verdict="unreadable")
+    worklist.refresh([answer.film_id])
     return World(clinic, patient, answer, ArrivalFactory(batch__clinic=clinic))
 
 
@@ -178,13 +201,48 @@ def test_the_admin_shows_a_member_of_staff_no_records_without_permission(
 
 def test_lists_name_only_patients_of_the_own_clinic(client: Client, world: World) -> None:
     foreign = PatientFactory(name="Somebody Elsewhere")
-    AnswerFactory(film__study__patient=foreign, model_version=world.prediction.model_version)
+    version = world.prediction.model_version
+    films = [
+        AnswerFactory(film__study__patient=p, model_version=version).film for p in (foreign, world.patient)
+    ]
+    worklist.refresh(film.pk for film in films)
     client.force_login(make_user("reviewer", world.clinic))
-    for name in ("home", "patients", "review_queue"):
+    for name in ("home", "patients", "worklist", "review_queue"):
         page = client.get(reverse(name)).content.decode()
         assert world.patient.name in page
         assert "Somebody Elsewhere" not in page
     assert "Somebody Elsewhere" not in client.get(reverse("patients"), {"q": "Somebody"}).content.decode()
+
+
+# Pages that say how a whole clinic's films were answered, not how one film was: for staff, who know.
+ABOUT_MODELS = {"models", "model", "model_production"}
+
+
+@pytest.mark.parametrize("role", REVIEWERS)
+@pytest.mark.parametrize(
+    "address",
+    [a for a in ADDRESSES if a.method == "get" and a.name not in ABOUT_MODELS],
+    ids=lambda a: a.name,
+)
+def test_who_reads_blind_first_is_sent_no_answer(
+    client: Client, world: World, address: Address, role: str
+) -> None:
+    clinic_reads(world.clinic, blind_first=True)
+    Prediction.objects.update(probability=0.8765, threshold=0.4321, warnings=["Said by the model."])
+    client.force_login(make_user(role, world.clinic))
+    if role not in address.roles:
+        return
+    response = client.get(reverse(address.name, kwargs=world.pk(address.about)), address.data)
+    if address.name == "heatmap":
+        assert response.status_code == 404
+        return
+    sent = b"".join(response) if response.streaming else response.content
+    for told in (b"88 %", b"0.87", b"43 %", b"Said by the model", b"answer PNEUMONIA", b"heatmap.png"):
+        assert told not in sent
+
+
+def clinic_reads(clinic: Clinic, **rules: Any) -> None:
+    Clinic.objects.filter(pk=clinic.pk).update(**rules)
 
 
 def test_a_user_without_clinic_sees_nobody(world: World) -> None:

@@ -11,6 +11,7 @@ from django.core.files.base import ContentFile
 from diagnosis import intake, tasks
 from diagnosis.management.commands.reconcile import once
 from diagnosis.models import ModelVersion, Prediction
+from diagnosis.monitoring import signs
 from pneumoweb.broker import EmbeddedBroker
 from tests.factories import ModelVersionFactory, PatientFactory, PredictionFactory, make_user
 from tests.processes import RECONCILE, WORKER, Broker, Child, wait_for
@@ -61,6 +62,10 @@ def test_reconcile_wakes_a_worker_for_each_batch_that_waits(
     settings.WORKERS, settings.INFERENCE_BATCH = 3, 2  # type: ignore[attr-defined]
     woken: list[bool] = []
     monkeypatch.setattr(tasks, "wake", lambda: woken.append(True))
+    once()
+    assert len(woken) == 1, "no worker was ever heard of: one is woken to leave a sign"
+    woken.clear()
+    signs.leave()
     once()
     assert len(woken) == 0
     version = ModelVersionFactory()

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0004_batches"),
+        ("diagnosis", "0005_reading"),
     ]
 
     operations = [
@@ -20,6 +20,7 @@ class Migration(migrations.Migration):
                     ("uploaded", "Uploaded a film"),
                     ("reviewed", "Reviewed"),
                     ("exported", "Exported"),
+                    ("searched", "Searched"),
                 ],
                 max_length=10,
             ),

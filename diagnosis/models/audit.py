@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 
 from diagnosis.models.clinical import Patient
 from diagnosis.models.rules import AppendOnly
@@ -21,10 +22,12 @@ class AccessLog(models.Model):
         UPLOADED = "uploaded", "Uploaded a film"
         REVIEWED = "reviewed", "Reviewed"
         EXPORTED = "exported", "Exported"
+        SEARCHED = "searched", "Searched"
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     action = models.CharField(max_length=10, choices=Action)
-    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="accesses")
+    # A search is about nobody yet: what was looked for is said in `what`.
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, null=True, related_name="accesses")
     what = models.CharField(max_length=80)
     at = models.DateTimeField()
     address = models.GenericIPAddressField(null=True)
@@ -36,6 +39,12 @@ class AccessLog(models.Model):
 
     class Meta:
         ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(patient__isnull=False) | Q(action="searched"),
+                name="only_a_search_names_no_patient",
+            )
+        ]
         indexes = [models.Index(fields=["patient", "-at"], name="access_by_patient")]
 
     def __str__(self) -> str:

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from diagnosis.models.reading import Prediction
 
 
+class Priority(models.IntegerChoices):
+    """How soon a film must be read. The worker and the worklist take the highest first."""
+
+    ROUTINE = 0, "Routine"
+    URGENT = 1, "Urgent"
+    STAT = 2, "Stat"
+
+
 class Patient(models.Model):
     """A patient of one clinic."""
 
@@ -107,13 +115,16 @@ class Film(models.Model):
     sop_hash = models.CharField(
         "keyed hash of the DICOM instance's number", max_length=64, blank=True, db_index=True
     )
+    priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.ROUTINE)
+    assigned_to = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     uploaded_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["-pk"]
         constraints = [
-            models.UniqueConstraint(fields=["patient", "sha256"], name="one_film_a_picture_of_a_patient")
+            models.UniqueConstraint(fields=["patient", "sha256"], name="one_film_a_picture_of_a_patient"),
+            models.CheckConstraint(condition=Q(priority__in=[0, 1, 2]), name="film_priority_is_known"),
         ]
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from diagnosis.models.clinical import Film
+from diagnosis.models.clinical import Film, Priority
 from diagnosis.models.registry import ModelVersion
 from diagnosis.models.rules import AppendOnly
 from pneumoweb.accounts.models import User
@@ -53,6 +53,8 @@ class Prediction(models.Model):
     film = models.ForeignKey(Film, on_delete=models.PROTECT, related_name="predictions")
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="predictions")
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    # The film's priority, kept here too so that the queue's order is one index.
+    priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.ROUTINE)
     attempts = models.PositiveSmallIntegerField(default=0)
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
@@ -69,6 +71,13 @@ class Prediction(models.Model):
     failure = models.CharField(max_length=500, blank=True)
     receipt = models.JSONField(default=dict, blank=True)
     compute_ms = models.FloatField("time in the model, ms", null=True)
+    # Told by the timestamps too, but monitoring sorts a year's films by them.
+    waiting_seconds = models.FloatField("from the request to a worker, s", null=True)
+    reading_seconds = models.FloatField("from the worker to the end, s", null=True)
+    # Of the film as this model version took it (see ml.reference): monitoring compares them with the version's card.
+    picture_mean = models.FloatField("mean grey, share of full scale", null=True)
+    picture_deviation = models.FloatField("deviation of the greys, share of full scale", null=True)
+    picture_sharpness = models.FloatField("mean absolute Laplacian, greys of 255", null=True)
 
     objects: ClassVar[PredictionQuerySet] = PredictionQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -95,9 +104,15 @@ class Prediction(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["queued_at"], condition=Q(state="queued"), name="prediction_queue"),
+            models.Index(
+                fields=["-priority", "queued_at"], condition=Q(state="queued"), name="prediction_queue"
+            ),
             models.Index(fields=["lease_until"], condition=Q(state="running"), name="prediction_leases"),
+            models.Index(fields=["state", "queued_at"], name="prediction_by_state"),
         ]
+
+    # Set on the object of one request by `diagnosis.blinding`, which then also empties what must not be seen.
+    concealed = False
 
     def __str__(self) -> str:
         return f"Prediction {self.pk} ({self.state})"
@@ -113,23 +128,32 @@ class Prediction(models.Model):
 
     @property
     def counting_review(self) -> Review | None:
-        """The last review, which is the one that counts."""
-        return next(iter(self.reviews.all()), None)
+        """The last adjudication that stands, else the last review that does."""
+        standing = [review for review in self.reviews.all() if not review.is_withdrawn]
+        decided = (review for review in standing if review.adjudicates)
+        return next(decided, next(iter(standing), None))
 
 
 class Review(models.Model):
-    """A reviewer's verdict on a prediction. Append-only: the last one counts."""
+    """A reviewer's verdict on a prediction. Append-only: a reviewer's last one that is not withdrawn counts."""
 
     class Verdict(models.TextChoices):
         NORMAL = "normal", "Normal"
         PNEUMONIA = "pneumonia", "Pneumonia"
         UNREADABLE = "unreadable", "Unreadable"
+        NOT_FRONTAL = "not_frontal", "Not a frontal chest film"
+
+    LABELS: ClassVar[dict[str, str]] = {Verdict.NORMAL: "NORMAL", Verdict.PNEUMONIA: "PNEUMONIA"}
 
     prediction = models.ForeignKey(Prediction, on_delete=models.PROTECT, related_name="reviews")
     reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="reviews")
-    verdict = models.CharField(max_length=10, choices=Verdict)
+    verdict = models.CharField(max_length=12, choices=Verdict)
     remark = models.CharField(max_length=1000, blank=True)
+    # Boxes and outlines in pixels of the film; `diagnosis.regions` says their shape.
+    region = models.JSONField("where, on the film", default=list, blank=True)
     blind = models.BooleanField("committed before the model's answer was shown", default=False)
+    second_wanted = models.BooleanField("a second, independent reading was asked for", default=False)
+    adjudicates = models.BooleanField("decides where two readers differ", default=False)
     at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[models.Manager[Review]] = AppendOnly.as_manager()
@@ -138,9 +162,11 @@ class Review(models.Model):
         ordering = ["-pk"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(verdict__in=["normal", "pneumonia", "unreadable"]), name="review_verdict_is_known"
-            )
+                condition=Q(verdict__in=["normal", "pneumonia", "unreadable", "not_frontal"]),
+                name="review_verdict_is_known",
+            ),
         ]
+        indexes = [models.Index(fields=["reviewer", "-at"], name="review_by_reviewer")]
 
     def __str__(self) -> str:
         return f"{self.verdict} by {self.reviewer}"
@@ -148,6 +174,67 @@ class Review(models.Model):
     @property
     def agrees(self) -> bool | None:
         """Whether the verdict is the model's answer; None where either has no label."""
-        if self.verdict == self.Verdict.UNREADABLE or not self.prediction.label:
+        label = self.LABELS.get(self.verdict)
+        if label is None or not self.prediction.label:
             return None
-        return self.verdict.upper() == self.prediction.label
+        return label == self.prediction.label
+
+    @property
+    def is_withdrawn(self) -> bool:
+        return hasattr(self, "withdrawal")
+
+
+class ReviewWithdrawal(models.Model):
+    """A verdict taken back within its minute. The review itself stays; it only no longer counts."""
+
+    review = models.OneToOneField(Review, on_delete=models.PROTECT, related_name="withdrawal")
+    at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[models.Manager[ReviewWithdrawal]] = AppendOnly.as_manager()
+
+    def __str__(self) -> str:
+        return f"Review {self.review_id} withdrawn"
+
+
+class ReviewLoan(models.Model):
+    """A film in one reviewer's hands. It is free again once `until` has passed."""
+
+    film = models.OneToOneField(Film, on_delete=models.CASCADE, related_name="loan")
+    reviewer = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"Film {self.film_id} lent to {self.reviewer}"
+
+
+class Outcome(models.Model):
+    """What the patient had in the end. Append-only: the last entry of a film counts."""
+
+    class Diagnosis(models.TextChoices):
+        PNEUMONIA = "pneumonia", "Pneumonia"
+        NORMAL = "normal", "Normal"
+        OTHER = "other", "Something else"
+
+    LABELS: ClassVar[dict[str, str]] = {Diagnosis.NORMAL: "NORMAL", Diagnosis.PNEUMONIA: "PNEUMONIA"}
+
+    film = models.ForeignKey(Film, on_delete=models.PROTECT, related_name="outcomes")
+    diagnosis = models.CharField("final diagnosis", max_length=10, choices=Diagnosis)
+    source = models.CharField(max_length=120)
+    known_on = models.DateField("known since")
+    remark = models.CharField(max_length=500, blank=True)
+    by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[models.Manager[Outcome]] = AppendOnly.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(diagnosis__in=["pneumonia", "normal", "other"]),
+                name="outcome_diagnosis_is_known",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.diagnosis} (film {self.film_id})"

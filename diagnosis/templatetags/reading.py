@@ -1,6 +1,6 @@
 """How numbers and times are said on the pages."""
 
-from datetime import date
+from datetime import date, datetime
 
 from django import template
 from django.forms import CheckboxInput, Select
@@ -84,3 +84,14 @@ def control(field: BoundField) -> SafeString:
         (name for kind, name in kinds.items() if isinstance(field.field.widget, kind)), "form-control"
     )
     return field.as_widget(attrs={"class": look})
+
+
+@register.filter
+def age_of_request(moment: datetime) -> str:
+    """Say how long ago something arrived, in one unit: what a worklist is compared by."""
+    minutes = int((timezone.now() - moment).total_seconds() // 60)
+    if minutes < 1:
+        return "just now"
+    if minutes < 120:
+        return f"{minutes} min ago"
+    return f"{minutes // 60} h ago" if minutes < 2880 else f"{minutes // 1440} days ago"

@@ -17,15 +17,17 @@ from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from diagnosis import audit, decoding, facts, intake, registry
-from diagnosis.forms import ReviewForm, UploadForm
-from diagnosis.models import AccessLog, Film, Patient, Prediction
+from diagnosis import audit, blinding, decoding, facts, intake, registry
+from diagnosis import review as verdicts
+from diagnosis.forms import UploadForm
+from diagnosis.models import AccessLog, Film, Patient, Prediction, Priority
 from diagnosis.permissions import (
     UserRequest,
     clinician_required,
     get_film_for,
     get_patient_for,
     get_prediction_for,
+    roles_of,
     visible_films,
 )
 from diagnosis.queries import with_predictions
@@ -75,6 +77,7 @@ def upload(request: UserRequest, pk: int) -> HttpResponse:
 def film(request: UserRequest, pk: int) -> HttpResponse:
     """Show one film with the answer; `?prediction=` shows an older answer of another model version."""
     shown = get_object_or_404(with_predictions(visible_films(request.user)), pk=pk)
+    blinding.conceal(request.user, [shown])
     audit.record(request, AccessLog.Action.SEEN, shown.patient, f"film {shown.pk}")
     return render(request, "films/film.html", _film_context(request, shown))
 
@@ -87,6 +90,7 @@ def status(request: UserRequest, pk: int) -> HttpResponse:
     `?as=row` is that of the upload page, `?as=card` and `?as=line` are those of lists, without it the film's answer.
     """
     shown = get_object_or_404(with_predictions(visible_films(request.user)), pk=pk)
+    blinding.conceal(request.user, [shown])
     kind = request.GET.get("as", "answer")
     if kind == "row":
         return _row(request, film=shown)
@@ -144,7 +148,10 @@ def preview(request: UserRequest, pk: int) -> HttpResponseBase:
 @clinician_required
 def heatmap(request: UserRequest, pk: int) -> HttpResponseBase:
     """Where the model saw evidence of pneumonia: RGBA PNG, to be stretched over the film."""
-    return picture_response(request, get_prediction_for(request.user, pk).heatmap, "image/png")
+    prediction = get_prediction_for(request.user, pk)
+    if blinding.hides_answer(request.user, prediction.film):
+        raise Http404
+    return picture_response(request, prediction.heatmap, "image/png")
 
 
 def picture_response(request: UserRequest, file: FieldFile, kind: str) -> HttpResponseBase:
@@ -182,6 +189,7 @@ def _receive(request: UserRequest, patient: Patient, file: File, form: UploadFor
     if received.created:
         audit.record(request, AccessLog.Action.UPLOADED, patient, _uploaded(received))
     shown = with_predictions(visible_films(request.user)).get(pk=received.film.pk)
+    blinding.conceal(request.user, [shown])
     return {
         "name": name,
         "film": shown,
@@ -230,8 +238,11 @@ def _film_context(request: UserRequest, shown: Film) -> dict[str, object]:
         "predictions": predictions,
         "can_read_again": production and all(p.model_version_id != production.pk for p in predictions),
         "production": production,
-        "review_form": ReviewForm(),
         "source_facts": facts.rows(shown),
+        "verdicts": sorted((r for p in predictions for r in p.reviews.all()), key=lambda r: -r.pk),
+        "undo": verdicts.undoable(request.user) if "reviewer" in roles_of(request.user) else None,
+        "outcomes": [] if chosen and chosen.concealed else shown.outcomes.select_related("by"),
+        "priorities": Priority.choices,
     }
 
 

@@ -4,10 +4,10 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from diagnosis import blinding, reviewqueue
 from diagnosis.models import Prediction
 from diagnosis.permissions import UserRequest, roles_of, visible_films, visible_patients
 from diagnosis.queries import with_predictions
-from diagnosis.review import waiting_for_review
 
 RECENT = 12
 
@@ -21,14 +21,19 @@ def home(request: UserRequest) -> HttpResponse:
         return render(request, "home_no_role.html", status=403)
     mine = visible_films(request.user)
     predictions = Prediction.objects.filter(film__in=mine)
+    newest = list(with_predictions(mine.order_by("-pk"))[:RECENT])
+    blinding.conceal(request.user, newest)
     return render(
         request,
         "home.html",
         {
-            "films": with_predictions(mine.order_by("-pk"))[:RECENT],
+            "films": newest,
             "patients": visible_patients(request.user).count(),
             "films_total": mine.count(),
             "waiting": predictions.filter(state__in=["queued", "running"]).count(),
-            "to_review": waiting_for_review(request.user).count() if "reviewer" in roles else None,
+            "to_review": reviewqueue.count(request.user, reviewqueue.Kind.OLDEST)
+            if "reviewer" in roles
+            else None,
+            "to_review_most": reviewqueue.COUNTED,
         },
     )

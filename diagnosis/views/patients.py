@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from diagnosis import audit, histories, intake, registry, timeline
+from diagnosis import audit, blinding, histories, intake, registry, timeline
 from diagnosis.forms import PatientForm
 from diagnosis.models import AccessLog
 from diagnosis.permissions import UserRequest, clinician_required, get_patient_for, visible_patients
@@ -28,6 +28,8 @@ def patient_list(request: UserRequest) -> HttpResponse:
     page = Paginator(with_study_facts(patients.order_by("name", "pk")), PAGE).get_page(
         request.GET.get("page")
     )
+    if words and page.number == 1:
+        audit.record_search(request, f"patients: {' '.join(words)}")
     template = "patients/_table.html" if request.htmx and not request.htmx.boosted else "patients/list.html"  # type: ignore[attr-defined]
     return render(request, template, {"page": page, "q": " ".join(words)})
 
@@ -77,6 +79,7 @@ def history(request: UserRequest, pk: int) -> HttpResponse:
     patient = get_patient_for(request.user, pk)
     studies = with_films(patient.studies.order_by("-taken_on", "-pk"))
     page = Paginator(studies, STUDIES_A_PAGE).get_page(request.GET.get("page"))
+    blinding.conceal(request.user, [film for study in page for film in study.films.all()])
     audit.record(request, AccessLog.Action.SEEN, patient, "history")
     films = histories.films_for(request.user, patient)
     version = registry.production()

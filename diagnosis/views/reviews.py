@@ -1,45 +1,148 @@
-"""Reviewers confirm or correct what the model said."""
+"""Reviewers: the queue, one film after the other, verdicts."""
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from diagnosis import audit
+from diagnosis import audit, blinding, loans, reviewqueue, worklistpage
 from diagnosis import review as verdicts
-from diagnosis.forms import ReviewForm
-from diagnosis.models import AccessLog
-from diagnosis.permissions import UserRequest, get_prediction_for, reviewer_required
+from diagnosis.models import AccessLog, Film, Prediction, Review
+from diagnosis.permissions import (
+    UserRequest,
+    get_prediction_for,
+    get_review_for,
+    reviewer_required,
+    visible_films,
+)
+from diagnosis.queries import with_predictions
+from diagnosis.readingforms import ReviewForm
+from diagnosis.reviewqueue import Kind
 
-PAGE = 24
+SHOWN = 12
+# The key that gives each verdict; templates and review.js read them from the page.
+KEYS = {
+    Review.Verdict.NORMAL: "n",
+    Review.Verdict.PNEUMONIA: "p",
+    Review.Verdict.UNREADABLE: "u",
+    Review.Verdict.NOT_FRONTAL: "f",
+}
 
 
 @require_safe
 @reviewer_required
 def queue(request: UserRequest) -> HttpResponse:
-    """The answered films that nobody has reviewed, the longest-waiting first."""
-    page = Paginator(verdicts.waiting_for_review(request.user), PAGE).get_page(request.GET.get("page"))
-    return render(request, "review/queue.html", {"page": page})
+    """The kinds of films to review, how many there are, and the next ones of the chosen kind."""
+    kind = kind_of(request.GET.get("kind"))
+    rows = reviewqueue.upcoming(request.user, kind, SHOWN)
+    context = {
+        "kind": kind,
+        "kinds": [(each, reviewqueue.count(request.user, each)) for each in Kind],
+        "most": reviewqueue.COUNTED,
+        "lines": worklistpage.lines_of(request.user, rows),
+        "undo": verdicts.undoable(request.user),
+    }
+    return render(request, "review/queue.html", context)
+
+
+@require_POST
+@reviewer_required
+def take_next(request: UserRequest) -> HttpResponse:
+    """Lend the next film of a kind and open it."""
+    return _to_next(request, kind_of(request.POST.get("kind")))
+
+
+@require_POST
+@reviewer_required
+def leave(request: UserRequest) -> HttpResponse:
+    """Give the film in hand back, so that others may have it at once."""
+    loans.give_back(request.user)
+    return redirect("review_queue")
+
+
+@require_safe
+@reviewer_required
+def film(request: UserRequest, pk: int) -> HttpResponse:
+    """The film as a reviewer reads it. Opening it lends it, if nobody else has it."""
+    shown = get_object_or_404(with_predictions(visible_films(request.user)), pk=pk)
+    blinding.conceal(request.user, [shown])
+    prediction = shown.latest_prediction
+    if prediction is None or not prediction.is_final:
+        messages.info(request, "This film waits for its answer. It can be reviewed once it has been read.")
+        return redirect("film", pk)
+    lent = loans.lend(request.user, shown.pk)
+    audit.record(request, AccessLog.Action.SEEN, shown.patient, f"film {shown.pk} for review")
+    context = _context(request, shown, prediction, ReviewForm(film=shown))
+    return render(
+        request, "review/film.html", {**context, "holder": None if lent else loans.holder(shown.pk)}
+    )
 
 
 @require_POST
 @reviewer_required
 def review(request: UserRequest, pk: int) -> HttpResponse:
-    """Append a verdict, then go on to the next film of the queue or back to this one."""
+    """Append a verdict; then go on to the next film, or after a blind verdict show what the model says."""
     prediction = get_prediction_for(request.user, pk)
-    form = ReviewForm(request.POST)
+    form = ReviewForm(request.POST, film=prediction.film)
+    here = f"{reverse('review_film', args=[prediction.film_id])}?kind={kind_of(request.POST.get('kind'))}"
     if not form.is_valid():
-        messages.error(request, "Choose a verdict: normal, pneumonia or unreadable.")
-        return redirect("film", prediction.film_id)
+        for problems in form.errors.values():
+            messages.error(request, f"{' '.join(str(p) for p in problems)} Nothing was kept.")
+        return redirect(here)
     try:
         verdict = verdicts.record(request.user, prediction, **form.cleaned_data)
     except verdicts.NotReviewable as error:
         messages.error(request, str(error))
         return redirect("film", prediction.film_id)
     audit.record(request, AccessLog.Action.REVIEWED, prediction.film.patient, f"film {prediction.film_id}")
-    messages.success(request, f"Your verdict is kept: {verdict.get_verdict_display().lower()}.")
-    if "next" in request.POST:
-        following = verdicts.waiting_for_review(request.user).first()
-        return redirect("film", following.film_id) if following else redirect("review_queue")
-    return redirect("film", prediction.film_id)
+    return redirect(here) if verdict.blind else _to_next(request, kind_of(request.POST.get("kind")))
+
+
+@require_POST
+@reviewer_required
+def withdraw(request: UserRequest, pk: int) -> HttpResponse:
+    """Take one's own verdict back, and open the film again."""
+    verdict = get_review_for(request.user, pk)
+    shown = verdict.prediction.film
+    try:
+        verdicts.withdraw(request.user, verdict)
+    except verdicts.TooLate as error:
+        messages.error(request, str(error))
+        return redirect("film", shown.pk)
+    audit.record(request, AccessLog.Action.REVIEWED, shown.patient, f"film {shown.pk}: verdict withdrawn")
+    messages.success(request, "Your verdict is taken back. The film is open again.")
+    return redirect("review_film", shown.pk)
+
+
+def kind_of(said: str | None) -> Kind:
+    return Kind(said) if said in Kind.values else Kind.OLDEST
+
+
+def _to_next(request: UserRequest, kind: Kind) -> HttpResponse:
+    following = reviewqueue.take_next(request.user, kind)
+    if following is None:
+        return redirect(f"{reverse('review_queue')}?kind={kind}")
+    return redirect(f"{reverse('review_film', args=[following])}?kind={kind}")
+
+
+def _context(
+    request: UserRequest, shown: Film, prediction: Prediction, form: ReviewForm
+) -> dict[str, object]:
+    said = sorted((r for p in shown.predictions.all() for r in p.reviews.all()), key=lambda r: -r.pk)
+    own = [r for r in said if r.reviewer_id == request.user.pk and not r.is_withdrawn]
+    return {
+        "film": shown,
+        "patient": shown.patient,
+        "prediction": prediction,
+        "predictions": [prediction],
+        "verdicts": said,
+        "mine": next(iter(own), None),
+        # A blind verdict has just been given: the model's answer is shown, and the verdict may be changed.
+        "reconsider": bool(own) and own[0].blind,
+        "adjudicating": not own and verdicts.of_film(shown).differ,
+        "form": form,
+        "keys": [(verdict, verdict.label, KEYS[verdict]) for verdict in Review.Verdict],
+        "kind": kind_of(request.GET.get("kind")),
+        "undo": verdicts.undoable(request.user),
+    }

@@ -69,5 +69,5 @@ class PeopleAdmin(UserAdmin):
 class ClinicAdmin(admin.ModelAdmin):
     """Clinics."""
 
-    list_display = ["name", "study_dates", "created_at"]
+    list_display = ["name", "blind_first", "second_share", "second_on_dispute", "study_dates", "created_at"]
     search_fields = ["name"]

@@ -31,13 +31,22 @@ class Clinic(models.Model):
         help_text="What is kept of the study date that a DICOM file carries. A date that a user enters is kept.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    # How films are read here. A second reading is decided with the first verdict, so a change acts from then on.
+    blind_first = models.BooleanField("verdict before the model's answer", default=False)
+    second_share = models.PositiveSmallIntegerField("films with a second reader, in percent", default=0)
+    second_on_dispute = models.BooleanField(
+        "second reader where the first contradicts the model", default=False
+    )
 
     class Meta:
         ordering = ["name"]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(study_dates__in=["keep", "month"]), name="clinic_study_dates_is_known_code"
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(second_share__lte=100), name="second_share_is_a_percentage"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -11,12 +11,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.base import ContentFile
+from django.db.models import F
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from PIL import Image
 
 from diagnosis import inference, intake, registry
-from diagnosis.models import Film, ModelVersion, Patient, Prediction, Study
+from diagnosis.models import Film, ModelVersion, Patient, Prediction, Review, Study
 from ml.images import read_radiograph
 from pneumoweb.accounts.models import Clinic, User
 from pneumoweb.broker import embedded
@@ -35,7 +37,7 @@ def rows() -> list[Row]:
     broker = Broker(embedded(settings.BROKER_DIR))
     broker.start()
     try:
-        return [*intake_rows(), *worker_rows(), *page_rows()]
+        return [*intake_rows(), *worker_rows(), *page_rows(), *monitoring_rows()]
     finally:
         broker.stop()
 
@@ -147,6 +149,33 @@ def page_rows() -> list[Row]:
             )
             row = {"what": f"page: {what}, {films:,} films", "figure": round(spent, 1), "unit": "ms"}
             found.append({**row, "ratio": round(spent / before, 2)} if before else row)
+    return found
+
+
+def monitoring_rows() -> list[Row]:
+    """Time of the monitoring page for 100,000 films of one clinic in a year, 5,000 of them reviewed."""
+    clinic = ClinicFactory()
+    user = make_user("staff", clinic)
+    fill(clinic, user, 100_000)
+    answers = Prediction.objects.filter(film__patient__clinic=clinic)
+    for month in range(12):
+        Prediction.objects.filter(pk__in=answers.annotate(part=F("pk") % 12).filter(part=month)).update(
+            queued_at=timezone.now() - timedelta(days=30 * month + 1),
+            waiting_seconds=0.3 * (month + 1),
+            reading_seconds=0.1 * (month + 1),
+        )
+    Review.objects.bulk_create(
+        Review(prediction=answer, reviewer=user, verdict="pneumonia" if answer.pk % 9 == 0 else "normal")
+        for answer in answers[:5_000]
+    )
+    client = Client(headers={"host": "localhost"})
+    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    found = []
+    for days in (30, 365):
+        address = f"{reverse('monitoring')}?days={days}"
+        spent = 1000 * statistics.median(seconds(partial(get, client, address)) for _ in range(REPEATS))
+        what = f"page: monitoring of {days} days, 100,000 films in a year"
+        found.append({"what": what, "figure": round(spent, 1), "unit": "ms"})
     return found
 
 

@@ -9,9 +9,10 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
 
-from diagnosis import housekeeping, inference, tasks
+from diagnosis import housekeeping, inference, tasks, worklist
 from diagnosis.batches import expiry, unpacking
 from diagnosis.batches import tasks as batch_tasks
+from diagnosis.monitoring import signs
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +49,15 @@ class Command(BaseCommand):
 
 
 def once() -> dict[str, int]:
-    """Reconcile, and wake as many workers as the waiting films can keep busy."""
+    """Reconcile, and wake as many workers as the waiting films can keep busy; one now and then, for a sign of life."""
     tally = inference.reconcile()
+    worklist.mend()
     for _ in range(min(settings.WORKERS, math.ceil(tally["waiting"] / settings.INFERENCE_BATCH))):
         tasks.wake()
     if unpacking.reconcile():
         batch_tasks.wake()
+    if not tally["waiting"] and signs.overdue():
+        tasks.wake()
     return tally
 
 

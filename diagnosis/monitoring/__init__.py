@@ -1,0 +1,1 @@
+"""What staff watch: how much is read and how fast, how right it is, and whether films change."""

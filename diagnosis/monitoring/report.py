@@ -1,0 +1,86 @@
+"""All that the monitoring page shows of one scope. Each part is worked out when it is first asked for."""
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+
+from diagnosis import registry
+from diagnosis.models import ModelVersion
+from diagnosis.monitoring import activity, alarms, quality
+from diagnosis.monitoring import drift as drifting
+from diagnosis.monitoring.activity import Reason, Span
+from diagnosis.monitoring.alarms import Alarm
+from diagnosis.monitoring.drift import Drift
+from diagnosis.monitoring.quality import Figures, Judged
+from diagnosis.monitoring.rates import Rate
+from diagnosis.monitoring.scope import Scope
+
+PERCENTILES = ((0.5, "p50"), (0.95, "p95"))
+
+
+@dataclass
+class Report:
+    """What is known of the films of `scope`."""
+
+    scope: Scope
+
+    @cached_property
+    def production(self) -> ModelVersion | None:
+        return registry.production()
+
+    @cached_property
+    def spans(self) -> list[Span]:
+        return activity.spans(self.scope)
+
+    @cached_property
+    def whole(self) -> Span:
+        return activity.together(self.spans)
+
+    @cached_property
+    def times(self) -> dict[str, dict[str, float | None]]:
+        """Seconds of waiting and reading over the whole period, p50 and p95."""
+        return {"waiting": _percentiles(self.whole.waiting), "reading": _percentiles(self.whole.reading)}
+
+    @cached_property
+    def queue(self) -> activity.Queue:
+        return activity.queue(self.scope)
+
+    @cached_property
+    def reasons(self) -> list[Reason]:
+        return activity.reasons(self.scope)
+
+    @cached_property
+    def judged(self) -> list[Judged]:
+        return quality.judged(self.scope)
+
+    @cached_property
+    def figures(self) -> Figures:
+        return quality.figures(quality.chosen(self.judged, "", "", ""))
+
+    @cached_property
+    def groups(self) -> list[tuple[str, str, Figures]]:
+        return quality.groups(self.judged)
+
+    @cached_property
+    def agreement(self) -> list[tuple[date, Rate]]:
+        return quality.over_time(self.scope, self.judged)
+
+    @cached_property
+    def drift(self) -> Drift | None:
+        return drifting.drift(self.scope, self.production) if self.production else None
+
+    @cached_property
+    def alarms(self) -> list[Alarm]:
+        """The worst first."""
+        found = [
+            *alarms.of_queue(self.queue),
+            *alarms.of_drift(self.drift),
+            *alarms.of_failures(self.whole.kinds["failed"]),
+        ]
+        if self.production:
+            found += alarms.of_quality(self.judged, self.production.name, self.production.card["metrics"])
+        return sorted(found, key=lambda alarm: alarm.level)
+
+
+def _percentiles(bins: activity.Bins) -> dict[str, float | None]:
+    return {name: activity.rounded(activity.percentile(bins, share)) for share, name in PERCENTILES}

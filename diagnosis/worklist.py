@@ -1,0 +1,157 @@
+"""The worklist: derived rows that are quick to filter and sort, and the changes that people make there."""
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from itertools import chain
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from diagnosis import readings
+from diagnosis.models import Film, Prediction, Priority, Review, WorklistRow
+from diagnosis.queries import with_predictions
+from pneumoweb.accounts.models import User
+
+AT_ONCE = 500
+FIELDS = [
+    "clinic", "patient", "state", "label", "priority", "assigned_to", "reading", "todo", "disputed", "requested_at",
+    "suspicion", "doubt", "urgency", "draw",
+]  # fmt: skip
+
+
+def visible_rows(user: User) -> QuerySet[WorklistRow]:
+    """Return the rows of the films the user may see."""
+    if user.is_superuser:
+        return WorklistRow.objects.all()
+    if user.clinic_id is None:
+        return WorklistRow.objects.none()
+    return WorklistRow.objects.filter(clinic=user.clinic_id)
+
+
+def refresh(films: Iterable[int]) -> None:
+    """Write the rows of these films (keys) anew from what the other tables say.
+
+    Called after whatever changes a film's answer, reading, priority or assignment; `mend` finds what was missed.
+    """
+    for keys in chunks(sorted(set(films))):
+        with transaction.atomic():
+            # Of two that refresh the same film the second one must see what the first one saw, or more.
+            list(Film.objects.select_for_update(no_key=True).filter(pk__in=keys).order_by("pk").values("pk"))
+            rows = [row_of(film) for film in with_predictions(Film.objects.filter(pk__in=keys))]
+            WorklistRow.objects.bulk_create(
+                rows, update_conflicts=True, unique_fields=["film"], update_fields=FIELDS
+            )
+
+
+def mend() -> int:
+    """Write the rows that are missing, and those of answers whose worker died before it could; return how many."""
+    rows = WorklistRow.objects.filter(film=OuterRef("pk"))
+    missing = Film.objects.filter(~Exists(rows)).values_list("pk", flat=True)
+    final = Prediction.objects.filter(film=OuterRef("film")).order_by("-pk").values("state")[:1]
+    behind = (
+        WorklistRow.objects.filter(state=WorklistRow.State.WAITING)
+        .annotate(now=final)
+        .filter(now__in=Prediction.FINAL)
+        .values_list("film", flat=True)
+    )
+    found = [*missing[:AT_ONCE], *behind[:AT_ONCE]]
+    refresh(found)
+    return len(found)
+
+
+def row_of(film: Film) -> WorklistRow:
+    """Return the row that a film with its predictions and reviews should have."""
+    prediction = film.latest_prediction
+    label = prediction.label if prediction else ""
+    reviews = chain.from_iterable(p.reviews.all() for p in film.predictions.all())
+    newest = sorted(reviews, key=lambda review: -review.pk)
+    summary = readings.summarise(newest)
+    suspicion = suspicion_of(prediction)
+    return WorklistRow(
+        film=film,
+        clinic_id=film.patient.clinic_id,
+        patient_id=film.patient_id,
+        state=state_of(prediction),
+        label=label,
+        priority=film.priority,
+        assigned_to_id=film.assigned_to_id,
+        reading=summary.state,
+        todo=summary.state != WorklistRow.Reading.DONE,
+        disputed=summary.disputed(label),
+        requested_at=film.created_at,
+        suspicion=suspicion,
+        doubt=abs(suspicion - 0.5) if label else 1.0,
+        urgency=2.0 * film.priority + suspicion,
+        draw=draw(film.pk),
+    )
+
+
+def state_of(prediction: Prediction | None) -> str:
+    if prediction is None or not prediction.is_final:
+        return WorklistRow.State.WAITING
+    answered = prediction.state == Prediction.State.SUCCEEDED
+    return WorklistRow.State.ANSWERED if answered else WorklistRow.State.UNANSWERED
+
+
+def suspicion_of(prediction: Prediction | None) -> float:
+    """Return the probability, stretched so that every model's threshold lies at 0.5.
+
+    A film without an answer gets 0.5: behind all that is called pneumonia, before all that is called normal.
+    """
+    if prediction is None or prediction.probability is None or prediction.threshold is None:
+        return 0.5
+    value, threshold = prediction.probability, prediction.threshold
+    if value < threshold:
+        return 0.5 * value / threshold
+    return 0.5 + 0.5 * (value - threshold) / (1 - threshold) if threshold < 1 else 1.0
+
+
+def draw(film: int, what: str = "queue") -> float:
+    """Return a film's place between 0 and 1 by a keyed hash: random, but the same whenever it is asked for."""
+    digest = salted_hmac(f"pneumoweb.worklist.{what}", str(film), algorithm="sha256").digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def set_priority(film: Film, priority: int) -> None:
+    """Change how soon the film is read, by the model too if it still waits."""
+    with transaction.atomic():
+        Film.objects.filter(pk=film.pk).update(priority=Priority(priority))
+        Prediction.objects.filter(film=film).update(priority=Priority(priority))
+        refresh([film.pk])
+
+
+def assign(film: Film, to: User | None) -> None:
+    """Give the film to a user, or to nobody."""
+    with transaction.atomic():
+        Film.objects.filter(pk=film.pk).update(assigned_to=to)
+        refresh([film.pk])
+
+
+def overdue() -> Q:
+    """Rows that no one has reviewed and that are older than their priority allows."""
+    now, limits = timezone.now(), settings.WAIT_LIMIT_MINUTES
+    late = Q()
+    for priority in Priority:
+        limit = timedelta(minutes=limits[priority.label.lower()])
+        late |= Q(priority=priority, requested_at__lt=now - limit)
+    return Q(reading=WorklistRow.Reading.OPEN) & late
+
+
+def is_overdue(row: WorklistRow) -> bool:
+    """Say of one row what `overdue` asks the database."""
+    limit = timedelta(minutes=settings.WAIT_LIMIT_MINUTES[Priority(row.priority).label.lower()])
+    return row.reading == WorklistRow.Reading.OPEN and row.requested_at < timezone.now() - limit
+
+
+def not_reviewed_by(user: User) -> Q:
+    """Rows of films on which the user has no verdict that stands."""
+    own = Review.objects.filter(prediction__film=OuterRef("film"), reviewer=user, withdrawal=None)
+    return ~Q(Exists(own))
+
+
+def chunks(keys: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(keys), AT_ONCE):
+        yield keys[start : start + AT_ONCE]

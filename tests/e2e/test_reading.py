@@ -1,0 +1,202 @@
+"""Worklist and review in a browser: by keys alone, blind first, with several readers; no page breaks WCAG."""
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.test_main_job import breaches, log_in
+from tests.processes import LiveSite
+
+READ = re.compile(r"Pneumonia|Normal|Not answered|Failed|Hidden")
+PAGES = [
+    "worklist/?show=all",
+    "review/",
+    "review/films/2/",
+    "review/readers/",
+    "films/2/",
+    "films/2/outcome/",
+]
+
+
+@pytest.fixture
+def faults(page: Page) -> Iterator[None]:
+    """Fail a test whose page reports an error of a script or of the content security policy."""
+    found: list[str] = []
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("console", lambda line: found.append(line.text) if line.type == "error" else None)
+    yield
+    assert not found
+
+
+def rules(browser: Browser, site: LiveSite, *, blind: bool = False, share: int = 0) -> None:
+    """Set the demo clinic's rules, as its administrator does."""
+    page = browser.new_page()
+    log_in(page, site, "admin")
+    page.locator(".menu > summary").click()
+    page.get_by_role("link", name="The clinic's rules").click()
+    page.get_by_label("Verdict before the model's answer").set_checked(blind)
+    page.get_by_label("Films with a second reader").fill(str(share))
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("are saved")).to_be_visible()
+    page.close()
+
+
+@pytest.fixture
+def usual_rules(browser: Browser, live_site: LiveSite) -> Iterator[None]:
+    yield
+    rules(browser, live_site)
+
+
+def wait_for_answers(page: Page, site: LiveSite) -> None:
+    page.goto(f"{site.url}worklist/?show=all")
+    for answer in page.locator("tr[data-row] .answer").all():
+        expect(answer).to_have_text(READ, timeout=30_000)
+
+
+@pytest.mark.usefixtures("faults")
+def test_a_whole_reading_by_keys_alone(page: Page, live_site: LiveSite) -> None:
+    log_in(page, live_site, "reviewer")
+    wait_for_answers(page, live_site)
+    page.goto(f"{live_site.url}worklist/")
+    press = page.keyboard.press
+    press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    press("Escape")
+    press("/")
+    expect(page.locator("#id_q")).to_be_focused()
+    page.keyboard.type("basil")
+    expect(page.locator("tr[data-row]")).to_have_count(2)
+    press("Escape")
+    name = page.locator("tr[data-row] a[data-open]").first
+    expect(name).to_be_focused()
+    press("a")
+    expect(page.locator("tr[data-row]").first.get_by_role("button")).to_have_text("Me")
+    expect(name).to_be_focused()
+    press("j")
+    expect(page.locator("tr[data-row] a[data-open]").nth(1)).to_be_focused()
+    press("k")
+    press("Enter")
+    expect(page.get_by_role("heading", name="Basil Thorne (demo)")).to_be_visible()
+    address = page.url
+    press("h")
+    expect(page.locator("#review-heat-switch")).to_have_attribute("aria-pressed", "false")
+    press("r")
+    box = page.locator("#regions rect")
+    expect(box).to_be_focused()
+    before = box.bounding_box()
+    press("ArrowLeft")
+    press("Shift+ArrowDown")
+    after = box.bounding_box()
+    assert before is not None
+    assert after is not None
+    assert after["x"] < before["x"]
+    assert after["height"] > before["height"]
+    press("m")
+    page.keyboard.type("left base, no doubt")
+    press("Escape")
+    press("p")
+    expect(page.get_by_text("Kept: Pneumonia")).to_be_visible()
+    assert page.url != address
+    press("z")
+    expect(page.get_by_text("Your verdict is taken back")).to_be_visible()
+    press("n")
+    expect(page.get_by_text("Kept: Normal")).to_be_visible()
+    page.goto(address)
+    verdicts = page.locator(".verdicts li")
+    expect(verdicts).to_have_count(2)
+    expect(verdicts.nth(1)).to_contain_text("withdrawn")
+    expect(verdicts.nth(1)).to_contain_text("1 region")
+
+
+@pytest.mark.usefixtures("faults", "usual_rules")
+def test_a_blind_first_review(page: Page, browser: Browser, live_site: LiveSite) -> None:
+    log_in(page, live_site, "reviewer")
+    wait_for_answers(page, live_site)
+    rules(browser, live_site, blind=True)
+    page.goto(f"{live_site.url}review/")
+    page.get_by_role("button", name="Start with the first").click()
+    expect(page.get_by_text("You read first")).to_be_visible()
+    assert page.locator(".probability, #review-heat").count() == 0
+    page.keyboard.press("p")
+    expect(page.get_by_role("heading", name="Your verdict is committed: Pneumonia")).to_be_visible()
+    expect(page.locator(".probability")).to_be_visible()
+    film = page.url
+    page.keyboard.press("n")
+    expect(page.get_by_text("Kept: Normal")).to_be_visible()
+    assert page.url != film
+    page.goto(film)
+    expect(page.locator(".verdicts li")).to_have_count(2)
+    expect(page.locator(".verdicts li").nth(1)).to_contain_text("before the answer")
+
+
+@pytest.mark.usefixtures("usual_rules")
+def test_two_readers_who_differ_and_an_adjudicator(browser: Browser, live_site: LiveSite) -> None:
+    rules(browser, live_site, share=100)
+    first, second, third = (browser.new_context().new_page() for _ in range(3))
+    for page, who in ((first, "reviewer"), (second, "staff"), (third, "admin")):
+        log_in(page, live_site, who)
+    wait_for_answers(first, live_site)
+    first.goto(f"{live_site.url}review/")
+    first.get_by_role("button", name="Start with the first").click()
+    film = first.url
+    first.get_by_label("Remark").fill("dense right base")
+    first.get_by_role("button", name="Pneumonia").click()
+    expect(first.get_by_text("Kept: Pneumonia")).to_be_visible()
+
+    second.goto(film)
+    expect(second.get_by_text("dense right base")).to_have_count(0)
+    second.get_by_role("button", name="Normal").click()
+    expect(second.get_by_text("Kept: Normal")).to_be_visible()
+
+    third.goto(film)
+    expect(third.get_by_role("heading", name="Two readers differ: you decide")).to_be_visible()
+    expect(third.get_by_text("dense right base")).to_be_visible()
+    third.get_by_role("button", name="Normal").click()
+    third.goto(film)
+    expect(third.locator(".verdicts li").first).to_contain_text("adjudication")
+    third.goto(f"{live_site.url}review/readers/")
+    expect(third.get_by_role("row", name="Ash Linden")).to_contain_text("1")
+    for page in (first, second, third):
+        page.context.close()
+
+
+def test_a_region_is_drawn_with_the_pointer(page: Page, live_site: LiveSite) -> None:
+    log_in(page, live_site, "reviewer")
+    wait_for_answers(page, live_site)
+    page.goto(f"{live_site.url}review/films/3/")
+    frame = page.locator("#regions").bounding_box()
+    assert frame is not None
+    x, y = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+    for key, shape in (("b", "rect"), ("o", "polygon")):
+        page.keyboard.press(key)
+        page.mouse.move(x - 60, y - 60)
+        page.mouse.down()
+        page.mouse.move(x + 20, y - 30)
+        page.mouse.move(x + 40, y + 50)
+        page.mouse.up()
+        expect(page.locator(f"#regions {shape}")).to_have_count(1)
+        page.keyboard.press(key)
+    page.get_by_role("button", name="Unreadable").click()
+    expect(page.get_by_text("Kept: Unreadable")).to_be_visible()
+    page.goto(f"{live_site.url}films/3/")
+    expect(page.locator(".verdicts li").first).to_contain_text("2 regions")
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_no_page_of_the_reading_room_breaks_wcag(
+    browser: Browser, live_site: LiveSite, scheme: Literal["dark", "light"]
+) -> None:
+    context = browser.new_context(color_scheme=scheme, viewport={"width": 390, "height": 800})
+    page = context.new_page()
+    log_in(page, live_site, "staff")
+    broken = {}
+    for address in PAGES:
+        page.goto(live_site.url + address)
+        page.wait_for_load_state()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
+        broken[address] = breaches(page)
+    context.close()
+    assert not {address: found for address, found in broken.items() if found}
