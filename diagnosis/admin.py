@@ -8,12 +8,17 @@ from django.http import HttpRequest
 from diagnosis import audit
 from diagnosis.models import (
     AccessLog,
+    Evaluation,
     Film,
     ModelVersion,
+    OperatingPoint,
     Outcome,
     Patient,
     Prediction,
+    PromotionRequest,
+    PromotionRules,
     Review,
+    ShadowRun,
     StageChange,
     Study,
 )
@@ -112,6 +117,36 @@ class ModelVersionRecords(Records):
 class StageChangeRecords(Records):
     list_display = ["version", "stage", "by", "reason", "at"]
     list_select_related = ["version", "by"]
+
+
+@admin.register(Evaluation)
+class EvaluationRecords(Records):
+    list_display = ["pk", "candidate", "production", "state", "by", "queued_at"]
+    list_select_related = ["candidate", "production", "by"]
+
+
+@admin.register(PromotionRequest)
+class PromotionRequestRecords(Records):
+    list_display = ["version", "state", "requested_by", "reason", "decided_by", "alone"]
+    list_select_related = ["version", "requested_by", "decided_by"]
+
+
+@admin.register(PromotionRules)
+class PromotionRulesRecords(Records):
+    list_display = ["at", "by", "sensitivity_loss", "specificity_loss", "patients_each", "reason"]
+    list_select_related = ["by"]
+
+
+@admin.register(OperatingPoint)
+class OperatingPointRecords(Records):
+    list_display = ["at", "version", "threshold", "target_sensitivity", "by", "reason"]
+    list_select_related = ["version", "by"]
+
+
+@admin.register(ShadowRun)
+class ShadowRunRecords(Records):
+    list_display = ["version", "started_at", "started_by", "ended_at", "reason"]
+    list_select_related = ["version", "started_by"]
 
 
 @admin.register(AccessLog)

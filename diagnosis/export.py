@@ -44,7 +44,7 @@ def _lines(film: Film) -> Iterator[tuple[Prediction | None, Review | None]]:
     if not predictions:
         yield None, None
     for prediction in reversed(predictions):
-        reviews = list(prediction.reviews.all())
+        reviews = [review for review in prediction.reviews.all() if not review.is_withdrawn]
         if not reviews:
             yield prediction, None
         for review in reversed(reviews):

@@ -1,5 +1,6 @@
 """What a DICOM file said of its picture, in words for the film's page."""
 
+import re
 from datetime import date
 from typing import Any
 
@@ -9,6 +10,7 @@ from diagnosis.models import Film, Patient
 
 Row = tuple[str, str]
 _MODALITIES = {"CR": "CR, computed radiography", "DX": "DX, digital radiography", "RG": "RG, digitised film"}
+_UNCOMPRESSED = re.compile(r"^(Explicit|Implicit) VR (Little|Big) Endian$")
 _SIDES = {"L": "left", "R": "right", "B": "both", "U": "unpaired"}
 
 
@@ -26,7 +28,7 @@ def rows(film: Film) -> list[Row]:
         "Pixel size": _spacing(facts),
         "Values": _values(facts),
         "Window": _window(facts),
-        "Compression": facts.get("transfer_syntax", ""),
+        "Compression": _UNCOMPRESSED.sub("none", facts.get("transfer_syntax", "")),
         "Device": " ".join(facts.get("device", {}).values()).strip(),
     }
     return [(label, str(text)) for label, text in found.items() if text]

@@ -19,28 +19,38 @@ from django.core.files.storage import default_storage
 from django.db.models import F
 from django.utils import timezone
 
-from diagnosis import registry, worklist
-from diagnosis.models import ModelVersion, Prediction
+from diagnosis import operating, registry, worklist
+from diagnosis.models import Film, ModelVersion, Prediction
 from ml.images import ImageError, Radiograph, read_radiograph
 from ml.predict import Answer, Predictor, heatmap_png
 
 log = logging.getLogger(__name__)
 
 LOADED_AT_MOST = 2
-_loaded: dict[int, Predictor] = {}
+_loaded: dict[str, Predictor] = {}
 
 
 def predictor_for(version: ModelVersion) -> Predictor:
     """Return the version's predictor, loaded once a process; a promotion needs no restart."""
-    if version.pk not in _loaded:
+    if version.artifact_hash not in _loaded:
         while len(_loaded) >= LOADED_AT_MOST:
             _loaded.pop(next(iter(_loaded)))
-        _loaded[version.pk] = Predictor(
-            registry.local_artifact(version),
-            runtime=cast(Literal["litert", "keras"], settings.INFERENCE_RUNTIME),
-            threads=settings.INFERENCE_THREADS,
-        )
-    return _loaded[version.pk]
+        _loaded[version.artifact_hash] = load(version)
+    return _loaded[version.artifact_hash]
+
+
+def load(version: ModelVersion) -> Predictor:
+    """Load the version's artifact, checked. Raises ml.artifact.ArtifactError or OSError."""
+    return Predictor(
+        registry.local_artifact(version),
+        runtime=cast(Literal["litert", "keras"], settings.INFERENCE_RUNTIME),
+        threads=settings.INFERENCE_THREADS,
+    )
+
+
+def unload() -> None:
+    """Give the memory of loaded models back, in a process that reads films only now and then."""
+    _loaded.clear()
 
 
 def warm_up() -> None:
@@ -97,9 +107,11 @@ def analyse(claimed: Sequence[Prediction]) -> None:
             _retry_or_fail(prediction, why, at_once=False)
     if not films:
         return
-    predictor = predictor_for(films[0][0].model_version)
+    version = films[0][0].model_version
     ages = [p.film.patient.age_on(p.film.study.taken_on) for p, _ in films]
-    answers = predictor.predict([film for _, film in films], ages)
+    # Asked once a batch, as the version is: no film gets half of each.
+    threshold = operating.threshold_of(version)
+    answers = predictor_for(version).predict([film for _, film in films], ages, threshold)
     for (prediction, _), answer in zip(films, answers, strict=True):
         _store(prediction, answer)
     worklist.refresh(prediction.film_id for prediction, _ in films)
@@ -146,8 +158,13 @@ def reconcile() -> dict[str, int]:
 
 
 def _read(prediction: Prediction) -> Radiograph:
-    with prediction.film.file.open("rb") as file:
-        return replace(read_radiograph(file.read()), colourfulness=prediction.film.colourfulness)
+    return read_film(prediction.film)
+
+
+def read_film(film: Film) -> Radiograph:
+    """Decode a film from the storage. Raises OSError or ml.images.ImageError."""
+    with film.file.open("rb") as file:
+        return replace(read_radiograph(file.read()), colourfulness=film.colourfulness)
 
 
 def _store(prediction: Prediction, answer: Answer) -> None:

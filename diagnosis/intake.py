@@ -327,7 +327,10 @@ def _store(film: Film, study: Study, version: ModelVersion, decoded: Decoded) ->
                 },
             )
             film.save(force_insert=True)
-            Prediction.objects.create(film=film, model_version=version, priority=film.priority)
+            # Decoding takes time, in which another version may have been promoted.
+            Prediction.objects.create(
+                film=film, model_version=registry.production() or version, priority=film.priority
+            )
             worklist.refresh([film.pk])
             transaction.on_commit(tasks.wake)
     except BaseException as error:

@@ -9,7 +9,9 @@ from diagnosis.models import Film, Patient, Prediction, Review, Study
 def with_predictions(films: QuerySet[Film]) -> QuerySet[Film]:
     """Films with their predictions (newest first), the reviews of these, study, patient and uploader."""
     reviews = Prefetch("reviews", Review.objects.select_related("reviewer", "withdrawal").order_by("-pk"))
-    predictions = Prefetch("predictions", Prediction.objects.newest_first().prefetch_related(reviews))
+    # A model's card is as long as a book; decoding one a film would take longer than all the rest.
+    newest = Prediction.objects.newest_first().defer("model_version__card")
+    predictions = Prefetch("predictions", newest.prefetch_related(reviews))
     return films.select_related("study", "patient__clinic", "uploaded_by", "assigned_to").prefetch_related(
         predictions
     )

@@ -1,6 +1,7 @@
 """Model versions: import, promote, and the way of an artifact to a worker's disk."""
 
 import json
+import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,10 +10,13 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
-from diagnosis.models import ModelVersion, StageChange
+from diagnosis.models import ModelVersion, Prediction, StageChange, TrainingRun
 from ml import artifact
 from pneumoweb.accounts.models import User
+
+log = logging.getLogger(__name__)
 
 
 class PromotionRefused(Exception):
@@ -29,11 +33,19 @@ def import_artifact(directory: Path, by: User | None = None, reason: str = "Impo
 
     Raises ml.artifact.ArtifactError if a file of the artifact is missing or is not what the card says.
     """
+    digest = store(directory)
+    return register(directory, digest, by, reason)
+
+
+def store(directory: Path) -> str:
+    """Put an artifact's files into the storage, unless it is registered already; return its hash.
+
+    Raises ml.artifact.ArtifactError as `import_artifact` does. Nothing reads the files before `register`.
+    """
     artifact.check(directory)
     digest = artifact.artifact_hash(directory)
-    known = ModelVersion.objects.filter(artifact_hash=digest).first()
-    if known:
-        return known
+    if ModelVersion.objects.filter(artifact_hash=digest).exists():
+        return digest
     for path in sorted(p for p in directory.iterdir() if p.is_file()):
         name = _stored(digest, path.name)
         # The version is not registered, so nobody uses this file: it is left over from an import that broke off.
@@ -41,6 +53,11 @@ def import_artifact(directory: Path, by: User | None = None, reason: str = "Impo
             default_storage.delete(name)
         with path.open("rb") as file:
             default_storage.save(name, File(file))
+    return digest
+
+
+def register(directory: Path, digest: str, by: User | None, reason: str) -> ModelVersion:
+    """Make a stored artifact a candidate; one that is registered already is returned as it is."""
     card = json.loads((directory / "card.json").read_text())
     with transaction.atomic():
         version, created = ModelVersion.objects.get_or_create(
@@ -72,10 +89,15 @@ def promote(version: ModelVersion, by: User | None, reason: str) -> ModelVersion
     """
     if not reason.strip():
         raise PromotionRefused("Say why this version goes into production.")
-    try:
-        local_artifact(version)
-    except (artifact.ArtifactError, OSError) as error:
-        raise PromotionRefused(f"The artifact of {version} is not whole: {error}") from error
+    whole(version)
+    return switch(version, by, reason)
+
+
+def switch(version: ModelVersion, by: User | None, reason: str, roll_back: bool = False) -> ModelVersion:
+    """The change of stages alone, in one transaction; the caller has looked at the artifact.
+
+    Raises PromotionRefused where the version is in production already.
+    """
     stages = ModelVersion.Stage
     with transaction.atomic():
         current = ModelVersion.objects.select_for_update().filter(stage=stages.PRODUCTION).first()
@@ -83,13 +105,39 @@ def promote(version: ModelVersion, by: User | None, reason: str) -> ModelVersion
             raise PromotionRefused(f"{version} is in production already.")
         if current:
             ModelVersion.objects.filter(pk=current.pk).update(stage=stages.RETIRED)
+            _hand_over(current, version)
             StageChange.objects.create(
                 version=current, stage=stages.RETIRED, by=by, reason=f"Replaced by {version}: {reason}"[:500]
             )
         ModelVersion.objects.filter(pk=version.pk).update(stage=stages.PRODUCTION)
-        StageChange.objects.create(version=version, stage=stages.PRODUCTION, by=by, reason=reason[:500])
+        StageChange.objects.create(
+            version=version, stage=stages.PRODUCTION, by=by, reason=reason[:500], roll_back=roll_back
+        )
     version.refresh_from_db()
     return version
+
+
+def whole(version: ModelVersion) -> None:
+    """Raise PromotionRefused unless every file of the artifact is there and is what was registered."""
+    try:
+        local_artifact(version)
+    except (artifact.ArtifactError, OSError) as error:
+        raise PromotionRefused(f"The artifact of {version} is not whole: {error}") from error
+
+
+def learned_here(version: ModelVersion) -> bool:
+    """Return whether the version came out of a training run of this site, and so may know its films."""
+    return TrainingRun.objects.filter(version=version).exists()
+
+
+def _hand_over(current: ModelVersion, version: ModelVersion) -> None:
+    """Let films that wait be read by the new version: above all a roll back must not let the old one go on.
+
+    Films in a worker's hands keep their version, so that none gets half of each.
+    """
+    read = Prediction.objects.filter(model_version=version, film=OuterRef("film"))
+    waiting = Prediction.objects.queued().filter(~Exists(read), model_version=current)
+    waiting.update(model_version=version, attempts=0, failure="")
 
 
 def local_artifact(version: ModelVersion) -> Path:
@@ -98,12 +146,24 @@ def local_artifact(version: ModelVersion) -> Path:
         directory = Path(default_storage.path(_stored(version.artifact_hash)))
     else:
         directory = settings.MODEL_CACHE_DIR / version.artifact_hash
+        if directory.is_dir() and not _is_whole(directory):
+            shutil.rmtree(directory)
         if not directory.is_dir():
             _fetch(version, directory)
     artifact.check(directory)
     if artifact.artifact_hash(directory) != version.artifact_hash:
         raise artifact.ArtifactError(f"The card of {version} is not the one that was registered.")
     return directory
+
+
+def _is_whole(directory: Path) -> bool:
+    """Return whether a cached copy is still what it was; a damaged one is fetched again."""
+    try:
+        artifact.check(directory)
+    except artifact.ArtifactError as error:
+        log.warning("the cached copy in %s is damaged and is fetched again: %s", directory, error)
+        return False
+    return True
 
 
 def _fetch(version: ModelVersion, directory: Path) -> None:

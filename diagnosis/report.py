@@ -176,6 +176,8 @@ def _answer(prediction: Prediction) -> list[tuple[str, str]]:
 
 
 def _said(prediction: Prediction) -> str:
+    if prediction.concealed:
+        return "Kept back until your own verdict is committed."
     if prediction.probability is not None:
         return (
             f"{prediction.get_label_display()}: probability of pneumonia {percent(prediction.probability)}, "
@@ -195,6 +197,7 @@ def _verdicts(prediction: Prediction) -> list[str]:
         f"{review.get_verdict_display()}, {review.reviewer}, {said(timezone.localtime(review.at), 'j M Y, H:i')}"
         + (f": {review.remark}" if review.remark else "")
         for review in prediction.reviews.all()
+        if not review.is_withdrawn
     ]
 
 

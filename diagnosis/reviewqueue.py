@@ -66,7 +66,7 @@ def upcoming(user: User, kind: Kind, most: int) -> list[WorklistRow]:
 
 def count(user: User, kind: Kind, most: int = COUNTED) -> int:
     """Count the films of a kind, but not beyond `most`: nobody reads the difference."""
-    return min(most, sum(part[:most].count() for part in parts(user, kind)))
+    return min(most, sum(part.order_by()[:most].count() for part in parts(user, kind)))
 
 
 def take_next(user: User, kind: Kind) -> int | None:

@@ -2,12 +2,13 @@
 
 import logging
 
-from celery import shared_task
+from celery import Task, shared_task
 from celery.signals import worker_process_init
+from celery.worker import state
 from django.db import connections
 from kombu.exceptions import OperationalError
 
-from diagnosis import inference
+from diagnosis import evaluation, inference, shadow, training
 from diagnosis.monitoring import signs
 
 log = logging.getLogger(__name__)
@@ -21,12 +22,46 @@ def analyse_waiting() -> None:
         wake()
 
 
-def wake() -> bool:
-    """Wake a worker; return False where the broker is away. The film waits in the database all the same."""
+@shared_task(name="diagnosis.tasks.evaluate_waiting")
+def evaluate_waiting() -> None:
+    """Get on with evaluations of candidates, on the training worker: films never wait for them."""
+    if evaluation.work():
+        wake(evaluate_waiting)
+    else:
+        inference.unload()
+
+
+@shared_task(name="diagnosis.tasks.read_in_shadow")
+def read_in_shadow() -> None:
+    """Let candidates read in the shadow, on the training worker."""
+    if shadow.work():
+        wake(read_in_shadow)
+    else:
+        inference.unload()
+
+
+def wake(task: Task = analyse_waiting) -> bool:
+    """Wake a worker; return False where the broker is away. The work waits in the database all the same."""
     try:
-        analyse_waiting.apply_async()
+        task.apply_async()
     except (OperationalError, OSError) as error:
         log.warning("no worker was woken, the broker is away (%s); reconcile will", error)
+        return False
+    return True
+
+
+@shared_task(name="diagnosis.tasks.train_waiting")
+def train_waiting() -> None:
+    """Carry out the training runs that wait, one after the other."""
+    training.work(stopping=lambda: state.should_stop is not None or state.should_terminate is not None)
+
+
+def wake_training() -> bool:
+    """Wake the worker of training runs; return False where the broker is away. The run waits in the database."""
+    try:
+        train_waiting.apply_async()
+    except (OperationalError, OSError) as error:
+        log.warning("no training worker was woken, the broker is away (%s); reconcile will", error)
         return False
     return True
 

@@ -15,7 +15,7 @@ import numpy as np
 
 Label = Literal["NORMAL", "PNEUMONIA"]
 LABELS: tuple[Label, Label] = ("NORMAL", "PNEUMONIA")
-_SUFFIXES = {".png", ".jpg", ".jpeg"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".dcm"}
 # The names of the paediatric set of Kermany et al. (Cell 172, 2018) carry the patient.
 _PATIENT_NAMES = (
     re.compile(r"^(person\d+)_(?:bacteria|virus)_\d+$"),
@@ -70,13 +70,13 @@ def read_folder(directory: Path) -> list[LabelledFilm]:
     if not all((directory / label).is_dir() for label in LABELS):
         raise DatasetError(f"{directory} holds neither labels.csv nor the folders NORMAL and PNEUMONIA.")
     films = [
-        LabelledFilm(path, label, patient_of(path), _sha256(path))
+        LabelledFilm(path, label, patient_of(path), sha256(path))
         for label in LABELS
         for path in sorted((directory / label).iterdir())
-        if path.suffix.lower() in _SUFFIXES
+        if path.suffix.lower() in SUFFIXES
     ]
     if not films:
-        raise DatasetError(f"{directory} holds no PNG or JPEG files.")
+        raise DatasetError(f"{directory} holds no PNG, JPEG or DICOM files.")
     return films
 
 
@@ -171,7 +171,7 @@ def _read_row(table: Path, number: int, row: dict[str, str]) -> LabelledFilm:
         path,
         "PNEUMONIA" if label == "PNEUMONIA" else "NORMAL" if label == "NORMAL" else None,
         (row.get("patient") or "").strip() or patient_of(path),
-        _sha256(path),
+        sha256(path),
         age_years,
         "train" if side == "train" else "validation" if side == "validation" else None,
     )
@@ -216,5 +216,5 @@ def _digest(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -77,12 +77,12 @@ def _chart(generator: np.random.Generator) -> Drawing:
     ground, ink = (1.0, 0.0) if generator.random() < 0.7 else (0.1, 0.9)
     picture = Image.new("F", (SIDE, SIDE), ground)
     pen = ImageDraw.Draw(picture)
-    left, bottom = generator.integers(8, 24), SIDE - generator.integers(8, 24)
+    left, bottom = int(generator.integers(8, 24)), SIDE - int(generator.integers(8, 24))
     pen.line((left, 6, left, bottom, SIDE - 4, bottom), fill=ink)
     values = bottom - generator.random(int(generator.integers(4, 16))) * (bottom - 12)
     places = np.linspace(left + 4, SIDE - 12, len(values))
     style = generator.integers(3)
-    for place, value in zip(places, values, strict=True):
+    for place, value in zip(places.tolist(), values.tolist(), strict=True):
         grey = float(generator.uniform(0.2, 0.8))
         if style == 0:
             pen.rectangle((place, value, place + 70 / len(values), bottom), fill=grey)

@@ -29,9 +29,8 @@ MILD = (
 SENSITIVITY = 0.95
 """What the card's alternative operating points reach at least."""
 DRAWN = 200
-"""Pictures of each kind that are drawn to measure the gate."""
-CUTS = 12
-"""Cuts of each picture of a package, beside the whole."""
+"""Pictures of each kind that are drawn to measure the gate, and cuts of the pictures of packages: so many, or as many
+as there are validation films, if that is fewer."""
 
 
 def read(films: Iterable[LabelledFilm]) -> list[Radiograph]:
@@ -150,14 +149,15 @@ def gate_rates(
     """How many pictures of each kind are refused. `others` are films that neither taught nor limited the gate."""
     generator = np.random.default_rng([seed, 202])
     side = np.stack([fit(film, 128) for film in validation])
+    wanted = min(DRAWN, len(validation))
     rows = [
         _rate("validation films", validation, parameters),
         _rate("validation films, mildly changed", mildly_changed(validation), parameters),
         *_turned_rates("validation films", side, parameters),
         _stress_rate("validation films, the worst change of the stress table", validation, parameters),
         *_drawn_rates(side, parameters, generator),
-        *_stranger_rates("taught with", strangers.teaching(), parameters, generator),
-        *_stranger_rates("of other packages", strangers.measuring(), parameters, generator),
+        *_stranger_rates("taught with", strangers.teaching(), parameters, generator, wanted),
+        *_stranger_rates("of other packages", strangers.measuring(), parameters, generator, wanted),
     ]
     if others:
         side = np.stack([fit(film, 128) for film in others])
@@ -200,7 +200,7 @@ def _drawn_rates(
     return [
         _rate(
             f"drawn: {kind}",
-            [_radiograph(drawings.draw(kind, films, generator)) for _ in range(DRAWN)],
+            [_radiograph(drawings.draw(kind, films, generator)) for _ in range(min(DRAWN, len(films)))],
             parameters,
         )
         for kind in drawings.KINDS
@@ -208,14 +208,18 @@ def _drawn_rates(
 
 
 def _stranger_rates(
-    name: str, found: Sequence[Stranger], parameters: GateParameters, generator: np.random.Generator
+    name: str,
+    found: Sequence[Stranger],
+    parameters: GateParameters,
+    generator: np.random.Generator,
+    wanted: int,
 ) -> list[dict[str, Any]]:
     """Pictures of packages, whole and cut; no row for kinds that no installed package has."""
     rows = []
     for kind in sorted({stranger.kind for stranger in found}):
         some = [stranger for stranger in found if stranger.kind == kind]
         whole = [_radiograph(gatefit.square(stranger.picture)) for stranger in some]
-        cuts = [_radiograph(gatefit.cut(stranger, generator)) for stranger in some for _ in range(CUTS)]
+        cuts = [_radiograph(gatefit.cut(some[place % len(some)], generator)) for place in range(wanted)]
         rows += [
             _rate(f"{kind}, {name}", whole, parameters),
             _rate(f"cuts of {kind}, {name}", cuts, parameters),

@@ -112,7 +112,7 @@ def read_radiograph(source: bytes | Path | BinaryIO) -> Radiograph:
         check_size(*picture.size)
         if source_format == "PNG" and getattr(picture, "n_frames", 1) > 1:
             raise AnimatedFile(
-                "This PNG is an animation; upload a single film, one picture to a file, as PNG or JPEG."
+                "This PNG is an animation; upload a single film, one picture to a file, as PNG, JPEG or DICOM."
             )
         picture.load()
         return _to_radiograph(picture, source_format)

@@ -33,6 +33,7 @@ class About:
     population: str = "The patients of the training films."
     age_years: tuple[float, float] | None = None
     refuse_from_years: float | None = None
+    evidence: str = "It was not tested on patients of any other kind."
 
     @classmethod
     def read(cls, path: Path) -> About:
@@ -51,13 +52,14 @@ class Proof:
 
     `second_population`: a data set of other patients; half of them widens the gate's limits, the other half and its
     labels are measured. `full_size`: larger originals of training films, of the same file names. `repeats`: a model
-    made before by the same training.
+    made before by the same training. `gate_of`: a model whose gate is taken over rather than fitted anew.
     """
 
     second_population: Path | None = None
     second_name: str = "films of a second population"
     full_size: Path | None = None
     repeats: Path | None = None
+    gate_of: Path | None = None
 
 
 @dataclass(frozen=True)

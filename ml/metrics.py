@@ -47,7 +47,7 @@ def measure(
 ) -> Metrics:
     """All figures. Raises ValueError where a class is missing: no AUC or rate can be given then."""
     truth, scores = _checked(targets, probabilities)
-    resamples = _resamples(patients, truth, seed)
+    resamples = patient_resamples(patients, truth, seed)
     positive = scores >= threshold
 
     def auc_of(rows: NDArray[np.intp]) -> float:
@@ -91,7 +91,7 @@ def _ranks(values: Array) -> Array:
 
 def auc_interval(targets: ArrayLike, scores: ArrayLike, patients: Sequence[str], seed: int = 1) -> Interval:
     truth, values = _checked(targets, scores)
-    return _percentiles(_resamples(patients, truth, seed), lambda rows: auc(truth[rows], values[rows]))
+    return _percentiles(patient_resamples(patients, truth, seed), lambda rows: auc(truth[rows], values[rows]))
 
 
 def roc(targets: ArrayLike, scores: ArrayLike, points: int = 200) -> list[list[float]]:
@@ -165,7 +165,7 @@ def _checked(targets: ArrayLike, scores: ArrayLike) -> tuple[Array, Array]:
     return truth, values
 
 
-def _resamples(patients: Sequence[str], truth: Array, seed: int) -> list[NDArray[np.intp]]:
+def patient_resamples(patients: Sequence[str], truth: Array, seed: int) -> list[NDArray[np.intp]]:
     """Rows of the films of patients drawn with replacement; draws that miss a class are drawn again."""
     _, place = np.unique(np.asarray(patients), return_inverse=True)
     order = np.argsort(place, kind="stable")

@@ -83,12 +83,16 @@ class Predictor:
         }
 
     def predict(
-        self, films: Sequence[Radiograph], ages: Sequence[float | None] | None = None
+        self,
+        films: Sequence[Radiograph],
+        ages: Sequence[float | None] | None = None,
+        threshold: float | None = None,
     ) -> list[Answer]:
         """One answer for each film, in order; all that pass the gate share one forward pass.
 
-        `ages` are in years, None where not known; without them, nothing is said of age. `milliseconds` is each
-        film's equal part of the time for all.
+        `ages` are in years, None where not known; without them, nothing is said of age. `threshold` takes the place
+        of the card's where a site chose its own operating point. `milliseconds` is each film's equal part of the time
+        for all.
         """
         if ages is not None and len(ages) != len(films):
             raise ValueError("There must be one age for each film.")
@@ -97,6 +101,10 @@ class Predictor:
         answers = [
             self._screen(film, small[i], None if ages is None else (ages[i],)) for i, film in enumerate(films)
         ]
+        if threshold is not None:
+            for answer in answers:
+                answer.threshold = threshold
+                answer.receipt["threshold"] = f"{threshold!r}, the site's operating point"
         accepted = [i for i, answer in enumerate(answers) if answer.status == "accepted"]
         if accepted:
             side = self.card.input_size
@@ -158,7 +166,8 @@ def pixels_sha256(film: Radiograph) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 if every file was read, 1 if any was an error, 2 where the command or the model is wrong."""
     parser = argparse.ArgumentParser(
-        prog="python -m ml.predict", description="Answer pneumonia or normal for chest X-rays (PNG or JPEG)."
+        prog="python -m ml.predict",
+        description="Answer pneumonia or normal for chest X-rays (PNG, JPEG or DICOM).",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument(

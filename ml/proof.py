@@ -34,7 +34,7 @@ from ml import (
 )
 from ml.artifact import Card
 from ml.dataset import LabelledFilm
-from ml.gate import GateParameters
+from ml.gate import GateParameters, load_parameters
 from ml.images import PREPROCESSING_VERSION, resize
 from ml.material import (
     THRESHOLD,
@@ -50,6 +50,8 @@ from ml.material import (
 from ml.runtime import Keras, LiteRT, Outputs, Runtime, run_all
 
 CURVES = "curves.png"
+GATE_FILMS = 2000
+"""Training films that teach the gate; more teach it nothing that matters here and take their time."""
 SECOND_AUC = 0.8
 """From this AUC on the held-back part, a second population that trained is one that the model may answer."""
 THRESHOLD_METHOD = (
@@ -93,7 +95,11 @@ def write(
     cut = calibration["temperature"] * math.log(THRESHOLD / (1 - THRESHOLD))
     probabilities = metrics.sigmoid(outputs.logits / calibration["temperature"])
     figures = metrics.measure(targets, probabilities, THRESHOLD, prepared.validation_patients, seed)
-    gate_parameters, gate_entry = prove_gate(prepared, second, seed)
+    gate_parameters, gate_entry = (
+        _inherited_gate(proof.gate_of, prepared, second, seed)
+        if proof.gate_of
+        else prove_gate(prepared, second, seed)
+    )
     np.savez_compressed(folder / artifact.GATE_FILE, **asdict(gate_parameters))
     plots.curves(state.history, state.best_epoch, folder / CURVES)
     temperature = calibration["temperature"]
@@ -138,6 +144,7 @@ def write(
             "averaging": fitting.RECIPES[architecture].averaging,
             "mixing": fitting.RECIPES[architecture].mixing,
             "init": state.task["init"],
+            "mode": state.task.get("mode", "whole"),
         },
         initialisation=state.task.get("imagenet") or {},
         subgroups=[
@@ -266,10 +273,11 @@ def prove_gate(
     prepared: Prepared, second: SecondPopulation, seed: int
 ) -> tuple[GateParameters, dict[str, Any]]:
     """Fit the gate with the training films and measure it; what the card says of it."""
-    teaching = _for_gate(prepared.train)
+    order = np.random.default_rng([seed, 606]).permutation(len(prepared.train))
+    teaching = _for_gate(prepared.train[np.sort(order[:GATE_FILMS])])
     if second.limiting:
-        theirs = ready(second.pictures_of(second.limiting), fitting.WORKING_SIDE, standard=False)
-        teaching = np.concatenate([teaching, theirs[..., 0]])
+        theirs = ready(second.pictures_of(second.limiting), fitting.WORKING_SIDE, standard=False)[..., 0]
+        teaching = np.concatenate([teaching, theirs, theirs])
     pictures = strangers.teaching()
     parameters = evidence.fit_limits(
         gatefit.fit_gate(teaching, seed, pictures),
@@ -294,6 +302,21 @@ def prove_gate(
     }
 
 
+def _inherited_gate(
+    parent: Path, prepared: Prepared, second: SecondPopulation, seed: int
+) -> tuple[GateParameters, dict[str, Any]]:
+    """The gate of `parent`. It looks at the picture alone, never at the network, so that it holds for other weights;
+    what it refuses is measured again, on the validation films of this training."""
+    parameters, before = load_parameters(parent / artifact.GATE_FILE), artifact.load_card(parent)
+    measured = evidence.gate_rates(
+        parameters, prepared.validation, second.pictures_of(second.held_back), second.name, seed
+    )
+    description = (
+        f"{before.gate['description']} It was taken over from {before.name} as it is, and measured again."
+    )
+    return parameters, {**before.gate, "description": description, "measured": measured}
+
+
 def _population(
     about: About,
     second: SecondPopulation,
@@ -309,7 +332,7 @@ def _population(
         "description": about.population,
         "age_years": ages,
         "refuse_from_years": about.refuse_from_years,
-        "evidence": "It was not tested on patients of any other kind.",
+        "evidence": about.evidence,
     }
     theirs = second.measure(seconds, temperature, seed)
     if theirs is None:

@@ -9,20 +9,26 @@ import argparse
 import json
 import shutil
 import sys
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ml import artifact, dataset, fitting, network, weights
+from ml import artifact, dataset, fitting, metrics, modes, network, weights
 from ml.artifact import ArtifactError, Card
+from ml.catalogue import MODES
 from ml.dataset import DatasetError
 from ml.fitting import Progress, ResumeError
 from ml.images import PREPROCESSING_VERSION, ImageError
-from ml.material import About, Proof, Second, SecondPopulation, TrainingError, prepare
+from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
 from ml.proof import write
+from ml.runtime import run_all
 from ml.weights import WeightsError
 
 __all__ = ["About", "Proof", "Second", "TrainingError", "train"]
@@ -37,19 +43,24 @@ def train(
     epochs: int = 20,
     seed: int = 1,
     init: Path | None = None,
+    mode: str = "whole",
     imagenet: Path | None = None,
     also: Second | None = None,
     about: About | None = None,
     proof: Proof | None = None,
     patience: int | None = None,
+    answers: Path | None = None,
     progress: Callable[[Progress], None] | None = None,
+    stage: Callable[[str], None] = lambda words: None,
 ) -> Card:
     """Train on the films of `directory` and leave a model version in `out`, which must not exist yet.
 
     Work in progress is kept beside it, in `out` + `.unfinished`, so that the same call goes on after a crash. `init`
-    is a model version to start from, `imagenet` a checkpoint of ImageNet weights. With `patience`, training ends when
-    so many epochs in a row were no better. Raises `DatasetError`, `ImageError`, `ArtifactError`, `TrainingError`,
-    `WeightsError` and `ResumeError`, each with a sentence.
+    is a model version to start from, `imagenet` a checkpoint of ImageNet weights. `mode` says what of it learns: `head`
+    (the classifier alone), `last` (the last stages) or `whole`. Into the file `answers` goes what the model, or one
+    like it, says of films that it did not learn from. With `patience`, training ends when so many epochs in a row
+    were no better. Raises `DatasetError`, `ImageError`,
+    `ArtifactError`, `TrainingError`, `WeightsError` and `ResumeError`, each with a sentence.
     """
     if out.exists():
         raise TrainingError(f"{out} is already there; choose another folder or delete it.")
@@ -65,10 +76,13 @@ def train(
         raise TrainingError(
             "ImageNet weights are for architecture lite0, and not beside a model to start from."
         )
+    if mode not in MODES or (mode != "whole" and init is None):
+        raise TrainingError("The mode is head, last or whole; head and last need a version to start from.")
     about, proof, recipe = about or About(), proof or Proof(), fitting.RECIPES[architecture]
     if also and proof.second_population:
         raise TrainingError("A second population either trains or only measures, not both.")
     start = artifact.check(init) if init else None
+    stage("Reading the films")
     films = dataset.read_folder(directory)
     if any(film.label is None for film in films):
         raise DatasetError(f"{directory} holds films without a label.")
@@ -83,6 +97,8 @@ def train(
         "init": artifact.artifact_hash(init) if init else None,
         "imagenet": weights.describe(imagenet) if imagenet else None,
     }
+    if mode != "whole":
+        task["mode"] = mode
     if patience:
         task["patience"] = patience
     second = SecondPopulation(proof, also, seed)
@@ -96,23 +112,37 @@ def train(
         _start_from(model, init, start, architecture)
     if imagenet:
         weights.start_from_imagenet(model, imagenet)
-    state = fitting.train_epochs(
-        model,
-        (prepared.train, prepared.train_targets),
-        (prepared.judged, prepared.validation_targets),
-        recipe=recipe,
-        also=second.for_training(recipe, network.INPUT_SIDES[architecture]),
-        epochs=epochs,
-        seed=seed,
-        checkpoints=checkpoints,
-        progress=progress,
-        patience=patience,
-    )
+    stage("Training")
+    doubts = None
+    if mode == "head" and init:
+        state, doubts = modes.train_head(
+            model, init, prepared, epochs=epochs, seed=seed, checkpoints=checkpoints, progress=progress
+        )
+    else:
+        if mode == "last":
+            modes.hold_first_stages(model)
+        state = fitting.train_epochs(
+            model,
+            (prepared.train, prepared.train_targets),
+            (prepared.judged, prepared.validation_targets),
+            recipe=recipe,
+            also=second.for_training(recipe, network.INPUT_SIDES[architecture]),
+            epochs=epochs,
+            seed=seed,
+            checkpoints=checkpoints,
+            progress=progress,
+            patience=patience,
+        )
+    stage("Exporting and measuring")
     unfinished = out.with_name(out.name + ".partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     card = write(unfinished, out.name, architecture, model, state, prepared, second, seed, about, proof)
+    if mode == "head":
+        card.training |= {"learning_rate": modes.HEAD_RATE, "weight_decay": modes.HEAD_PULL}
     artifact.seal(unfinished, card)
+    if answers:
+        _write_answers(answers, prepared, unfinished, card.calibration["temperature"], doubts)
     unfinished.rename(out)
     checkpoints.delete()
     return artifact.load_card(out)
@@ -132,6 +162,44 @@ def _start_from(model: keras.Model, init: Path, start: Card, architecture: str) 
         raise TrainingError(f"{init} is of architecture {start.architecture}, not {architecture}.")
     first = keras.saving.load_model(init / artifact.KERAS_FILE, compile=False, safe_mode=True)
     model.set_weights(first.get_weights())
+
+
+def _write_answers(
+    file: Path,
+    prepared: Prepared,
+    version: Path,
+    temperature: float,
+    doubts: NDArray[np.float64] | None,
+) -> None:
+    """Probabilities of the validation films, and of the training films where classifiers were taught without them."""
+    judged = run_all(modes.runtime_of(version), prepared.validation_films).logits
+    found = list(zip(prepared.split.validation, judged, strict=True))
+    if doubts is not None:
+        found += zip(prepared.split.train, doubts, strict=True)
+    rows = [
+        {
+            "file": str(film.path),
+            "label": film.label,
+            "probability": round(float(metrics.sigmoid(logit / temperature)), 5),
+        }
+        for film, logit in found
+    ]
+    file.write_text(json.dumps(rows))
+
+
+class _Lines:
+    """Progress for another program: JSON objects on standard output, a line each, at most about three a second."""
+
+    def __init__(self) -> None:
+        self.last = 0.0
+
+    def stage(self, words: str) -> None:
+        print(json.dumps({"stage": words}), flush=True)
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.finished_epoch or time.monotonic() - self.last > 0.3:
+            self.last = time.monotonic()
+            print(json.dumps(asdict(progress)), flush=True)
 
 
 class _Bar:
@@ -180,6 +248,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--init", type=Path, metavar="DIR", help="model version to start from")
+    parser.add_argument("--mode", choices=MODES, default="whole", help="what of the start version learns")
+    parser.add_argument(
+        "--keep-gate", action="store_true", help="take over the gate of the start version, measured anew"
+    )
     parser.add_argument(
         "--imagenet",
         metavar="FILE",
@@ -200,8 +272,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--repeats", type=Path, metavar="DIR", help="model of the same training, to compare with"
     )
+    parser.add_argument(
+        "--answers", type=Path, metavar="FILE", help="write what it says of films that it did not learn from"
+    )
     parser.add_argument("--json", action="store_true", help="print the card as JSON")
+    parser.add_argument(
+        "--lines", action="store_true", help="progress as JSON on standard output, for programs"
+    )
     options = parser.parse_args(arguments)
+    lines = _Lines()
     try:
         card = train(
             options.directory,
@@ -210,12 +289,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             epochs=options.epochs,
             seed=options.seed,
             init=options.init,
+            mode=options.mode,
             imagenet=weights.find(options.imagenet) if options.imagenet else None,
             also=Second(options.also, options.also_share, options.second_name) if options.also else None,
             about=About.read(options.about) if options.about else None,
-            proof=Proof(options.second_population, options.second_name, options.full_size, options.repeats),
+            proof=Proof(
+                options.second_population,
+                options.second_name,
+                options.full_size,
+                options.repeats,
+                options.init if options.keep_gate else None,
+            ),
             patience=options.patience,
-            progress=_Bar(),
+            answers=options.answers,
+            progress=lines if options.lines else _Bar(),
+            stage=lines.stage if options.lines else lambda words: None,
         )
     except (TrainingError, DatasetError, ArtifactError, ResumeError, WeightsError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
@@ -223,9 +311,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImageError as error:
         print(f"{parser.prog}: a film could not be read: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"{parser.prog}: a file could not be read or written: {error}", file=sys.stderr)
+        return 1
     if options.json:
         print(json.dumps(card.as_dict(), ensure_ascii=False))
-    else:
+    elif not options.lines:
         print(
             f"{options.out}: validation AUC {card.metrics['auc']:.4f}, sensitivity {card.metrics['sensitivity']:.3f}, "
             f"specificity {card.metrics['specificity']:.3f} at threshold {card.threshold:g}"

@@ -129,7 +129,12 @@ CELERY_WORKER_PROC_ALIVE_TIMEOUT = 120
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "inference"
-CELERY_TASK_ROUTES = {"diagnosis.tasks.*": {"queue": "inference"}}
+CELERY_TASK_ROUTES = {
+    "diagnosis.tasks.evaluate_waiting": {"queue": "training"},
+    "diagnosis.tasks.read_in_shadow": {"queue": "training"},
+    "diagnosis.tasks.train_waiting": {"queue": "training"},
+    "diagnosis.tasks.*": {"queue": "inference"},
+}
 CELERY_TASK_TIME_LIMIT = 600
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
@@ -210,6 +215,14 @@ LEASE_SECONDS: float = env.float("LEASE_SECONDS", 60)
 MAX_ATTEMPTS = 3
 COMPARISON_DIR: Path = env.path("COMPARISON_DIR", BASE_DIR / "ml" / "models" / "comparison")
 MODEL_CACHE_DIR = DATA_DIR / "model-cache"
+
+# ---------------------------------------------------------------- training
+BASE_DATASET: Path | None = env.path("BASE_DATASET", None)
+TRAINING_DIR = DATA_DIR / "training"
+TRAINING_THREADS: int = env.int("TRAINING_THREADS", 1)
+TRAINING_LEASE_SECONDS: float = env.float("TRAINING_LEASE_SECONDS", 30)
+TRAINING_MIN_FILMS: int = env.int("TRAINING_MIN_FILMS", 20)
+TRAINING_MIN_VALIDATION: int = env.int("TRAINING_MIN_VALIDATION", 5)
 
 # ---------------------------------------------------------------- reading
 REVIEW_LOAN_MINUTES: float = env.float("REVIEW_LOAN_MINUTES", 10)

@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from diagnosis.models import Arrival, Batch, Film, ModelVersion, Patient, Prediction, Study
+from diagnosis.models import Arrival, Batch, Film, ModelVersion, Patient, Prediction, Study, TrainingRun
 from pneumoweb.accounts.models import Clinic, User
 from tests.pictures import png
 
@@ -141,6 +141,22 @@ class AnswerFactory(PredictionFactory):
     )
     finished_at = factory.LazyFunction(timezone.now)
     compute_ms = 4.2
+
+
+class TrainingRunFactory(factory.django.DjangoModelFactory):
+    """A queued run of the original network from scratch, with a manifest in the storage."""
+
+    class Meta:
+        model = TrainingRun
+
+    mode = "whole"
+    architecture = "sequential"
+    epochs = 2
+    reason = "For the tests"
+    by = factory.LazyFunction(lambda: make_user("staff"))
+    manifest = factory.LazyFunction(
+        lambda: default_storage.save("training/test.csv", ContentFile(b"source,film\n"))
+    )
 
 
 class BatchFactory(factory.django.DjangoModelFactory):

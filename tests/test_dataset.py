@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml import dataset
-from ml.dataset import DatasetError, LabelledFilm, patient_of, read_folder, split
+from ml.dataset import LABELS, DatasetError, LabelledFilm, patient_of, read_folder, split
+from tests.dicoms import dx
 from tests.ml_films import data_set, grey, png
 
 
@@ -83,7 +84,7 @@ def test_an_empty_folder_is_no_data_set(tmp_path: Path) -> None:
         read_folder(tmp_path)
     for label in dataset.LABELS:
         (tmp_path / label).mkdir()
-    with pytest.raises(DatasetError, match="no PNG or JPEG"):
+    with pytest.raises(DatasetError, match="no PNG, JPEG or DICOM"):
         read_folder(tmp_path)
 
 
@@ -144,3 +145,12 @@ def test_a_side_that_was_given_is_kept() -> None:
 def test_too_few_patients() -> None:
     with pytest.raises(DatasetError, match="more patients"):
         split([made("NORMAL", "a", "1"), made("PNEUMONIA", "b", "2")], 0.2, 1)
+
+
+def test_a_folder_may_hold_dicom(tmp_path: Path) -> None:
+    for label in LABELS:
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "film.dcm").write_bytes(dx(LABELS.index(label)))
+    assert [(film.path.name, film.label) for film in read_folder(tmp_path)] == [
+        ("film.dcm", label) for label in LABELS
+    ]

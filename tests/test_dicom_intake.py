@@ -269,7 +269,7 @@ def test_a_new_patient_is_offered_from_a_file(client: Client, patient: Patient, 
     assert response.status_code == 200
     for text in ('value="NEW-1"', 'value="Face Fresh"', 'value="2021-03-15"', '<option value="M" selected>'):
         assert text in page
-    assert "registered already" not in page
+    assert "Registered already" not in page
     assert Patient.objects.count() == 1
     assert stored_files() == before
 
@@ -279,7 +279,7 @@ def test_a_patient_who_is_there_is_found_and_the_look_is_logged(
 ) -> None:
     PatientFactory(mrn="SYN-0000", name="Somebody Elsewhere")
     page = ask(client, dx(PatientSex="M")).content.decode()
-    assert "registered already" in page
+    assert "Registered already" in page
     assert reverse("upload", args=[patient.pk]) in page
     assert "Sex in the file" in page
     assert "Somebody Elsewhere" not in page

@@ -112,7 +112,7 @@ def test_read_again_is_offered_only_for_a_new_production_model(client: Client, a
 def test_a_review_is_shown_only_to_whom_may_give_one(
     client: Client, answer: Prediction, clinician: User
 ) -> None:
-    address = reverse("review", args=[answer.pk])
+    address = reverse("review_film", args=[answer.film_id])
     assert address not in page(client, answer)
     client.force_login(make_user("reviewer", clinician.clinic))
     assert address in page(client, answer)

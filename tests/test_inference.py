@@ -204,10 +204,10 @@ def test_a_bad_film_fails_alone(production: ModelVersion, monkeypatch: pytest.Mo
     predictor = inference.predictor_for(production)
     predict, cause = predictor.predict, inference._read(bad).pixels
 
-    def stumble(films: Any, ages: Any) -> Any:
+    def stumble(films: Any, ages: Any, threshold: float | None) -> Any:
         if any(np.array_equal(film.pixels, cause) for film in films):
             raise ValueError("a bug")
-        return predict(films, ages)
+        return predict(films, ages, threshold)
 
     monkeypatch.setattr(predictor, "predict", stumble)
     for _ in range(3):

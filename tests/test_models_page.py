@@ -43,6 +43,7 @@ def test_no_production_model_is_404(client: Client, staff: User) -> None:
 
 def test_promotion_needs_a_reason_and_a_whole_artifact(client: Client, staff: User) -> None:
     candidate = ModelVersionFactory()
+    ModelVersionFactory(stage="production")
     for reason, words in (("", "Say why"), ("better", "not whole")):
         response = client.post(reverse("model_promote", args=[candidate.pk]), {"reason": reason}, follow=True)
         assert words in response.content.decode()

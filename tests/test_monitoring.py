@@ -326,6 +326,7 @@ def test_drift_compares_stored_statistics_with_the_card(site: Site, described: d
     assert "ilms are brighter" in alarm.title
 
 
+@pytest.mark.django_db
 @pytest.mark.usefixtures("production")
 def test_the_worker_keeps_picture_statistics_and_times() -> None:
     prediction = PredictionFactory(
@@ -395,7 +396,7 @@ def test_every_table_comes_as_csv(site: Site, client: Client) -> None:
     address = reverse("monitoring_table")
     for name in ("times", "agreement", "reasons", "confusion", "figures", "drift", "histograms"):
         assert client.get(address, {"table": name}).status_code == 200
-    answer = client.get(address, {"table": "films", "days": 7})
+    answer = client.get(address, {"table": "films", "days": "7"})
     rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
     assert [row["Normal"] for row in rows] == ["0"] * 6 + ["2"]
     assert answer["Content-Disposition"].endswith('.csv"')

@@ -8,7 +8,18 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from diagnosis import worklist
-from diagnosis.models import AccessLog, Arrival, Patient, Prediction, Review
+from diagnosis.models import (
+    AccessLog,
+    Arrival,
+    Evaluation,
+    EvaluationFilm,
+    Patient,
+    Prediction,
+    PromotionRequest,
+    Review,
+    ShadowRun,
+    TrainingRun,
+)
 from diagnosis.permissions import roles_of, visible_films, visible_patients
 from pneumoweb.accounts.models import Clinic
 from tests.factories import (
@@ -16,8 +27,10 @@ from tests.factories import (
     ArrivalFactory,
     ClinicFactory,
     FilmFactory,
+    ModelVersionFactory,
     PatientFactory,
     StudyFactory,
+    TrainingRunFactory,
     make_user,
 )
 
@@ -97,6 +110,26 @@ ADDRESSES = [
     Address("model_compare", None, STAFF),
     Address("model_failures", "model", STAFF, 404),
     Address("model_promote", "model", STAFF, 302, "post"),
+    Address("model_gate", "model", STAFF),
+    Address("model_evaluate", "model", STAFF, 302, "post"),
+    Address("model_shadow", "model", STAFF),
+    Address("shadow_start", "model", STAFF, 302, "post"),
+    Address("shadow_end", "shadow", STAFF, 302, "post"),
+    Address("model_roll_back", None, STAFF, 302, "post"),
+    Address("promotion_rules", None, STAFF),
+    Address("promotion_rules", None, STAFF, 422, "post"),
+    Address("promotion_decide", "request", STAFF, 302, "post"),
+    Address("operating_point", None, STAFF),
+    Address("operating_choose", None, STAFF, 302, "post"),
+    Address("evaluation", "evaluation", STAFF),
+    Address("base_picture", "base film", STAFF, 404),
+    Address("disagreements", None, REVIEWERS),
+    Address("training", None, STAFF),
+    Address("training", None, STAFF, 422, "post"),
+    Address("training_run", "run", STAFF),
+    Address("training_status", "run", STAFF),
+    Address("training_manifest", "run", STAFF),
+    Address("training_cancel", "run", STAFF, 302, "post"),
     Address("monitoring", None, STAFF),
     Address("monitoring_queue", None, STAFF),
     Address("monitoring_films", None, STAFF),
@@ -111,7 +144,11 @@ class World:
     clinic: Clinic
     patient: Patient
     prediction: Prediction
+    evaluation: Evaluation
+    shadow: ShadowRun
+    request: PromotionRequest
     arrival: Arrival
+    run: TrainingRun
 
     def pk(self, about: str | None) -> dict[str, int]:
         keys = {
@@ -121,6 +158,11 @@ class World:
             "batch": self.arrival.batch_id,
             "arrival": self.arrival.pk,
             "model": self.prediction.model_version_id,
+            "evaluation": self.evaluation.pk,
+            "base film": self.evaluation.films.get().pk,
+            "shadow": self.shadow.pk,
+            "request": self.request.pk,
+            "run": self.run.pk,
             "review": self.prediction.reviews.get().pk,
             "clinic": self.clinic.pk,
         }
@@ -136,7 +178,18 @@ def world() -> World:
     )
     Review.objects.create(prediction=answer, reviewer=make_user("reviewer", clinic), verdict="unreadable")
     worklist.refresh([answer.film_id])
-    return World(clinic, patient, answer, ArrivalFactory(batch__clinic=clinic))
+    candidate = ModelVersionFactory()
+    evaluation = Evaluation.objects.create(candidate=candidate, production=answer.model_version)
+    EvaluationFilm.objects.create(
+        evaluation=evaluation, part="base", name="NORMAL/1.png", patient="base 1", label="NORMAL"
+    )
+    by = make_user("staff", clinic)
+    shadow = ShadowRun.objects.create(
+        version=candidate, started_by=by, started_at=answer.queued_at, reason="Invented"
+    )
+    request = PromotionRequest.objects.create(version=candidate, requested_by=by, reason="Invented")
+    arrival = ArrivalFactory(batch__clinic=clinic)
+    return World(clinic, patient, answer, evaluation, shadow, request, arrival, TrainingRunFactory())
 
 
 def ask(client: Client, address: Address, world: World) -> int:
@@ -153,7 +206,13 @@ def test_own_clinic(client: Client, world: World, address: Address, role: str) -
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(
-    "address", [a for a in ADDRESSES if a.about not in (None, "model")], ids=lambda a: f"{a.method} {a.name}"
+    "address",
+    [
+        a
+        for a in ADDRESSES
+        if a.about not in (None, "model", "run", "evaluation", "base film", "shadow", "request")
+    ],
+    ids=lambda a: f"{a.method} {a.name}",
 )
 def test_foreign_clinic_does_not_exist(client: Client, world: World, address: Address, role: str) -> None:
     client.force_login(make_user(role, ClinicFactory()))
@@ -216,12 +275,14 @@ def test_lists_name_only_patients_of_the_own_clinic(client: Client, world: World
 
 # Pages that say how a whole clinic's films were answered, not how one film was: for staff, who know.
 ABOUT_MODELS = {"models", "model", "model_production"}
+# Words in a PDF are packed; tests/test_review.py looks at the films that it is made from.
+PACKED = {"history_pdf"}
 
 
 @pytest.mark.parametrize("role", REVIEWERS)
 @pytest.mark.parametrize(
     "address",
-    [a for a in ADDRESSES if a.method == "get" and a.name not in ABOUT_MODELS],
+    [a for a in ADDRESSES if a.method == "get" and a.name not in ABOUT_MODELS | PACKED],
     ids=lambda a: a.name,
 )
 def test_who_reads_blind_first_is_sent_no_answer(

@@ -126,7 +126,7 @@ def test_promotion_needs_a_reason_and_a_change(production: ModelVersion, tmp_pat
 
 
 @pytest.mark.django_db
-def test_the_command_imports_and_promotes(production: ModelVersion, tmp_path: Path) -> None:
+def test_the_command_imports_and_promotes_a_first_version(tmp_path: Path) -> None:
     source = another(tmp_path / "source", name="by-command")
     with pytest.raises(CommandError, match="--reason"):
         call_command("import_model", source, promote=True)
@@ -169,7 +169,7 @@ def test_a_process_keeps_no_more_than_two_models(tmp_path: Path) -> None:
     versions = [registry.import_artifact(another(tmp_path / name, name)) for name in ("a", "b", "c")]
     for version in versions:
         inference.predictor_for(version)
-    assert list(inference._loaded) == [version.pk for version in versions[1:]]
+    assert list(inference._loaded) == [version.artifact_hash for version in versions[1:]]
     assert inference.predictor_for(versions[2]) is inference.predictor_for(versions[2])
 
 

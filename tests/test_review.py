@@ -9,9 +9,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from diagnosis import blinding, loans, review, reviewqueue, worklist
+from diagnosis import histories, loans, review, reviewqueue, worklist
 from diagnosis.models import AccessLog, Prediction, Review, ReviewLoan, ReviewWithdrawal, WorklistRow
-from diagnosis.queries import with_predictions
 from diagnosis.reviewqueue import Kind
 from pneumoweb.accounts.models import User
 from tests.factories import (
@@ -288,8 +287,7 @@ def test_concealed_films_hold_nothing_a_page_could_show(reviewer: User) -> None:
     clinic_reads(reviewer, blind_first=True)
     answer = answer_for(reviewer, warnings=["Age."], receipt={"pixels": "abc"})
     review.record(colleague(reviewer), answer, "normal")
-    film = with_predictions(type(answer.film).objects.all()).get()
-    blinding.conceal(reviewer, [film])
+    (film,) = histories.films_for(reviewer, answer.film.patient)
     hidden = film.latest_prediction
     assert hidden is not None
     assert hidden.concealed

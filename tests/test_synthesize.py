@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from ml import synthesize
+from ml.dicom import read_dicom
+from ml.dicomwrite import write_samples
 from ml.images import fit, read_radiograph, standardise
 from ml.predict import Predictor
 from ml.synthesize import SynthesisError
@@ -119,3 +121,25 @@ def test_the_command_without_films(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "neither" in done.stderr
+
+
+def test_the_shipped_films_as_dicom_of_every_kind(tmp_path: Path) -> None:
+    written = write_samples(SAMPLES, tmp_path / "a")
+    assert [path.read_bytes() for path in written] == [
+        path.read_bytes() for path in write_samples(SAMPLES, tmp_path / "b")
+    ]
+    films = [read_dicom(path.read_bytes()) for path in written]
+    kinds = {
+        (film.facts["modality"], film.facts["photometric"], film.facts["transfer_syntax"]) for film in films
+    }
+    assert len(kinds) == 6
+    for source, film in zip(sorted(SAMPLES.glob("*.png")), films, strict=True):
+        assert film.radiograph.bits == 12
+        assert film.offered.mrn.startswith("SYN-")
+        picture = np.asarray(Image.open(source), dtype=int)
+        assert np.abs((film.radiograph.pixels >> 8).astype(int) - picture).max() <= 1
+
+
+def test_dicom_of_a_folder_without_films(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert synthesize.main(["--dicom", str(tmp_path), "--out", str(tmp_path / "x")]) == 2
+    assert "no PNG films" in capsys.readouterr().err

@@ -300,3 +300,17 @@ def test_lite_trains_with_a_second_population(tmp_path: Path, monkeypatch: pytes
         train(films, tmp_path / "x", also=Second(others), proof=Proof(second_population=others))
     with pytest.raises(TrainingError, match="lite0"):
         train(films, tmp_path / "x", imagenet=tmp_path / "lite0.pth")
+
+
+def test_training_stops_early_when_it_gets_no_better(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = iter([0.5, 0.6, 0.7, 0.1])
+    monkeypatch.setattr(
+        fitting,
+        "_judge",
+        lambda *_: {"val_loss": next(judged), "val_auc": 0.5, "val_accuracy": 0.5},
+    )
+    card = train(films, tmp_path / "early", epochs=4, seed=5, patience=2)
+    assert [row["epoch"] for row in card.history] == [1, 2, 3]
+    assert card.best_epoch == 1

@@ -202,6 +202,15 @@ def test_another_zip_does_not_go_on_with_this_one(client: Client, ann: Patient) 
     assert "belongs to another zip" in response.json()["faults"][0]
 
 
+def test_a_zip_that_is_sent_no_more_can_be_given_up(client: Client, ann: Patient) -> None:
+    content = packed({"a.png": png()})
+    batch = announced(client, content).json()["batch"]
+    part(client, batch, 0, content[:100])
+    client.post(reverse("batch_give_up", args=[batch]))
+    assert (Batch.objects.get().zip_state, Batch.objects.get().zip_parts) == ("refused", [])
+    assert part(client, batch, 100, content[100:]).status_code == 409
+
+
 def test_a_zip_that_is_too_large_begins_no_batch(client: Client, ann: Patient, settings: Any) -> None:
     settings.MAX_ZIP_BYTES = 100
     response = announced(client, bytes(101))

@@ -8,7 +8,8 @@ from django.core.files.storage import default_storage
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from diagnosis.batches import assigning, unpacking
+from diagnosis.batches import assigning
+from diagnosis.batches.parts import erase_parts
 from diagnosis.housekeeping import OLD_ENOUGH
 from diagnosis.models import Arrival, Batch
 
@@ -50,7 +51,7 @@ def _close(batch: Batch) -> int:
             zip_state=Batch.Zip.REFUSED,
             zip_reason=f"It did not arrive within {days}; its parts were erased.",
         )
-    unpacking.erase_parts(batch)
+    erase_parts(batch)
     Batch.objects.filter(pk=batch.pk).exclude(manifest={}).update(manifest={})
     return erased + missing
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.db.models import Count, Exists, IntegerField, OuterRef, Prefetch, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 
-from diagnosis.batches import assigning, deciding
-from diagnosis.models import Arrival, Batch, Patient, Prediction
+from diagnosis.batches import assigning
+from diagnosis.models import Arrival, Batch, Film, Patient, Prediction
+from diagnosis.queries import with_predictions
 from ml.decoded import Offered
 
 RATE_SECONDS = 60
@@ -89,9 +90,8 @@ def progress(batch: Batch) -> Progress:
 
 
 def with_answers(arrivals: QuerySet[Arrival]) -> QuerySet[Arrival]:
-    """Arrivals with their film, its patient, study and predictions."""
-    predictions = Prefetch("film__predictions", Prediction.objects.newest_first())
-    return arrivals.select_related("film__patient", "film__study").prefetch_related(predictions)
+    """Arrivals with their film, and all that lists show of one."""
+    return arrivals.prefetch_related(Prefetch("film", with_predictions(Film.objects.all())))
 
 
 def with_counts(batches: QuerySet[Batch]) -> QuerySet[Batch]:
@@ -137,6 +137,13 @@ def suggested(clinic: int | None) -> QuerySet[Patient]:
 
 
 def _name_patients(batch: Batch, found: Iterable[Group]) -> None:
+    """Find, in one query, which groups' numbers the clinic knows."""
+    numbers = {_number(group) for group in found} - {""}
+    mine = Patient.objects.filter(clinic=batch.clinic_id).annotate(number=Lower("mrn"))
+    known = {patient.number: patient for patient in mine.filter(number__in=numbers)}
     for group in found:
-        if group.person and group.person.mrn:
-            group.named = deciding.find(batch.clinic, group.person.mrn)
+        group.named = known.get(_number(group))
+
+
+def _number(group: Group) -> str:
+    return " ".join(group.person.mrn.split()).lower() if group.person else ""

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from diagnosis.batches import tasks
 from diagnosis.batches.names import label
+from diagnosis.batches.parts import erase_parts
 from diagnosis.models import Batch
 
 
@@ -62,3 +63,10 @@ def add_part(batch: Batch, offset: int, part: File) -> int:
         batch.refresh_from_db()
         raise WrongPart("This part came twice.", batch.zip_received)
     return received
+
+
+def give_up(batch: Batch) -> None:
+    """Refuse a zip whose rest is sent no more, and erase what is here of it."""
+    receiving = Batch.objects.filter(pk=batch.pk, zip_state=Batch.Zip.RECEIVING)
+    if receiving.update(zip_state=Batch.Zip.REFUSED, zip_reason="It was not sent completely."):
+        erase_parts(batch)

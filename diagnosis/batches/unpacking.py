@@ -24,6 +24,7 @@ from diagnosis.batches import arriving, manifest
 from diagnosis.batches.archive import Archive, BadArchive, BadMember, Parts
 from diagnosis.batches.filing import Sender
 from diagnosis.batches.names import label
+from diagnosis.batches.parts import erase_parts
 from diagnosis.models import Arrival, Batch
 
 log = logging.getLogger(__name__)
@@ -76,14 +77,6 @@ def reconcile() -> int:
         elif arriving.refuse(member, f"{why} Send it by itself, or ask your administrator."):
             _release(batch, zip_state=Batch.Zip.WAITING, attempts=0)
     return Batch.objects.filter(zip_state=Batch.Zip.WAITING).count()
-
-
-def erase_parts(batch: Batch) -> None:
-    """Take the zip out of the storage; its films, and what waits to be assigned, are kept elsewhere."""
-    parts = list(batch.zip_parts)
-    Batch.objects.filter(pk=batch.pk).update(zip_parts=[])
-    for name, _ in parts:
-        default_storage.delete(name)
 
 
 def _unpack(batch: Batch, stop: float) -> None:

@@ -341,21 +341,25 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="worklistrow",
-            index=models.Index(fields=["clinic", "reading", "state", "requested_at"], name="queue_oldest"),
-        ),
-        migrations.AddIndex(
-            model_name="worklistrow",
-            index=models.Index(fields=["clinic", "reading", "state", "doubt"], name="queue_uncertain"),
-        ),
-        migrations.AddIndex(
-            model_name="worklistrow",
-            index=models.Index(fields=["clinic", "reading", "state", "draw"], name="queue_sample"),
+            index=models.Index(
+                fields=["clinic", "reading", "state", "-priority", "requested_at", "film"],
+                name="queue_oldest",
+            ),
         ),
         migrations.AddIndex(
             model_name="worklistrow",
             index=models.Index(
-                condition=models.Q(("disputed", True)),
-                fields=["clinic", "requested_at"],
+                fields=["clinic", "reading", "state", "doubt", "film"], name="queue_uncertain"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="worklistrow",
+            index=models.Index(fields=["clinic", "reading", "state", "draw", "film"], name="queue_sample"),
+        ),
+        migrations.AddIndex(
+            model_name="worklistrow",
+            index=models.Index(
+                fields=["clinic", "disputed", "requested_at", "film"],
                 name="queue_disputed",
             ),
         ),

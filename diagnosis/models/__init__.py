@@ -3,7 +3,9 @@
 from diagnosis.models.audit import AccessLog
 from diagnosis.models.batches import Arrival, ArrivalQuerySet, Batch
 from diagnosis.models.clinical import Film, Patient, Priority, Study
+from diagnosis.models.evaluation import Evaluation, EvaluationFilm
 from diagnosis.models.monitoring import WorkerSign
+from diagnosis.models.promotion import OperatingPoint, PromotionRequest, PromotionRules
 from diagnosis.models.reading import (
     Outcome,
     Prediction,
@@ -14,7 +16,15 @@ from diagnosis.models.reading import (
 )
 from diagnosis.models.registry import ModelVersion, StageChange
 from diagnosis.models.rules import AppendOnly
-from diagnosis.models.training import SplitEntry
+from diagnosis.models.shadow import ShadowAnswer, ShadowRun
+from diagnosis.models.training import (
+    Fingerprint,
+    NearIdentical,
+    SplitEntry,
+    SplitGroup,
+    TrainingRun,
+    TrainingRunQuerySet,
+)
 from diagnosis.models.worklist import WorklistRow
 
 __all__ = [
@@ -23,19 +33,31 @@ __all__ = [
     "Arrival",
     "ArrivalQuerySet",
     "Batch",
+    "Evaluation",
+    "EvaluationFilm",
     "Film",
+    "Fingerprint",
     "ModelVersion",
+    "NearIdentical",
+    "OperatingPoint",
     "Outcome",
     "Patient",
     "Prediction",
     "PredictionQuerySet",
     "Priority",
+    "PromotionRequest",
+    "PromotionRules",
     "Review",
     "ReviewLoan",
     "ReviewWithdrawal",
+    "ShadowAnswer",
+    "ShadowRun",
     "SplitEntry",
+    "SplitGroup",
     "StageChange",
     "Study",
+    "TrainingRun",
+    "TrainingRunQuerySet",
     "WorkerSign",
     "WorklistRow",
 ]

@@ -47,6 +47,7 @@ class StageChange(models.Model):
     stage = models.CharField(max_length=10, choices=ModelVersion.Stage)
     by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     reason = models.CharField(max_length=500)
+    roll_back = models.BooleanField("brought back the version before", default=False)
     at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[models.Manager[StageChange]] = AppendOnly.as_manager()

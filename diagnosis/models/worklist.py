@@ -58,12 +58,13 @@ class WorklistRow(models.Model):
             models.Index(fields=["clinic", "-suspicion", "-film"], name="worklist_suspicion"),
             models.Index(fields=["clinic", "-requested_at", "-film"], name="worklist_age"),
             models.Index(fields=["clinic", "-priority", "requested_at", "film"], name="worklist_blind"),
-            models.Index(fields=["clinic", "reading", "state", "requested_at"], name="queue_oldest"),
-            models.Index(fields=["clinic", "reading", "state", "doubt"], name="queue_uncertain"),
-            models.Index(fields=["clinic", "reading", "state", "draw"], name="queue_sample"),
             models.Index(
-                fields=["clinic", "requested_at"], condition=Q(disputed=True), name="queue_disputed"
+                fields=["clinic", "reading", "state", "-priority", "requested_at", "film"],
+                name="queue_oldest",
             ),
+            models.Index(fields=["clinic", "reading", "state", "doubt", "film"], name="queue_uncertain"),
+            models.Index(fields=["clinic", "reading", "state", "draw", "film"], name="queue_sample"),
+            models.Index(fields=["clinic", "disputed", "requested_at", "film"], name="queue_disputed"),
         ]
 
     def __str__(self) -> str:

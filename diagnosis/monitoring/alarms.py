@@ -65,7 +65,7 @@ def of_drift(drift: Drift | None) -> Iterator[Alarm]:
         if words:
             yield Alarm(
                 level,
-                f"{', '.join([words[0], *map(_lower, words[1:])])} than in validation.",
+                f"{' and '.join([words[0], *map(_lower, words[1:])])} than in validation.",
                 DRIFT_TEXTS[level],
             )
 

@@ -87,6 +87,12 @@ def control(field: BoundField) -> SafeString:
 
 
 @register.filter
+def clock(moment: str) -> str:
+    """Say the time of day of a moment in ISO 8601, in the clinic's time zone."""
+    return timezone.localtime(datetime.fromisoformat(moment)).strftime("%H:%M:%S")
+
+
+@register.filter
 def age_of_request(moment: datetime) -> str:
     """Say how long ago something arrived, in one unit: what a worklist is compared by."""
     minutes = int((timezone.now() - moment).total_seconds() // 60)

@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from diagnosis import decoding, intake
+from diagnosis import blinding, decoding, intake
 from diagnosis.batches import arriving, assigning, queries, sending
 from diagnosis.batches.arriving import Announced, TooMany
 from diagnosis.batches.filing import Sender
@@ -156,7 +156,9 @@ def assign(request: UserRequest, pk: int) -> HttpResponse:
     )
     told = _answer(request, shown, chosen)
     if request.htmx:  # type: ignore[attr-defined]
-        return render(request, "batches/_undecided.html", {**_undecided(shown), "told": told})
+        response = render(request, "batches/_undecided.html", {**_undecided(shown), "told": told})
+        response["HX-Trigger"] = "assigned"
+        return response
     for kind, text in told:
         messages.add_message(request, messages.SUCCESS if kind == "success" else messages.ERROR, text)
     return redirect("batch", pk)
@@ -166,8 +168,10 @@ def assign(request: UserRequest, pk: int) -> HttpResponse:
 @clinician_required
 def give_up(request: UserRequest, pk: int) -> HttpResponse:
     """Close what was announced and is sent no more."""
-    missing = arriving.give_up(get_batch_for(request.user, pk))
-    messages.success(request, f"{missing} files that were not sent are left out.")
+    shown = get_batch_for(request.user, pk)
+    sending.give_up(shown)
+    missing = arriving.give_up(shown)
+    messages.success(request, f"What was not sent is left out: {missing} films." if missing else "Left out.")
     return redirect("batch", pk)
 
 
@@ -245,12 +249,14 @@ def _sender(request: UserRequest) -> Sender:
 def _status(request: UserRequest, batch: Batch) -> dict[str, Any]:
     films = queries.with_answers(batch.arrivals.with_film().order_by("pk"))
     refused = batch.arrivals.refused().order_by("pk")
+    page = Paginator(films, FILMS_A_PAGE).get_page(request.GET.get("page"))
+    blinding.conceal(request.user, [arrival.film for arrival in page if arrival.film])
     shown = request.GET.get("shown", "")
     progress = queries.progress(batch)
     return {
         "batch": batch,
         "progress": progress,
-        "page": Paginator(films, FILMS_A_PAGE).get_page(request.GET.get("page")),
+        "page": page,
         "refused": refused[:REFUSED_SHOWN],
         "refused_more": max(0, progress.refused - REFUSED_SHOWN),
         "undecided_shown": int(shown) if shown.isdecimal() else None,

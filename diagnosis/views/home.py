@@ -4,8 +4,8 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from diagnosis import blinding, reviewqueue
-from diagnosis.models import Prediction
+from diagnosis import blinding, reviewqueue, worklist
+from diagnosis.models import WorklistRow
 from diagnosis.permissions import UserRequest, roles_of, visible_films, visible_patients
 from diagnosis.queries import with_predictions
 
@@ -20,7 +20,6 @@ def home(request: UserRequest) -> HttpResponse:
         # Logged in, but an administrator has given no role yet: say so instead of an empty page.
         return render(request, "home_no_role.html", status=403)
     mine = visible_films(request.user)
-    predictions = Prediction.objects.filter(film__in=mine)
     newest = list(with_predictions(mine.order_by("-pk"))[:RECENT])
     blinding.conceal(request.user, newest)
     return render(
@@ -30,7 +29,7 @@ def home(request: UserRequest) -> HttpResponse:
             "films": newest,
             "patients": visible_patients(request.user).count(),
             "films_total": mine.count(),
-            "waiting": predictions.filter(state__in=["queued", "running"]).count(),
+            "waiting": worklist.visible_rows(request.user).filter(state=WorklistRow.State.WAITING).count(),
             "to_review": reviewqueue.count(request.user, reviewqueue.Kind.OLDEST)
             if "reviewer" in roles
             else None,

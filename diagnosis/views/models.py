@@ -1,13 +1,13 @@
 """The model registry for staff: versions, cards, promotion."""
 
-from django.contrib import messages
+from django.db.models import Prefetch, QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
-from diagnosis import registry
-from diagnosis.forms import PromoteForm
-from diagnosis.models import ModelVersion
+from diagnosis import promotion, registry
+from diagnosis.forms_promotion import RollBackForm
+from diagnosis.models import ModelVersion, PromotionRequest, ShadowRun
 from diagnosis.permissions import UserRequest, staff_required
 
 
@@ -15,8 +15,16 @@ from diagnosis.permissions import UserRequest, staff_required
 @staff_required
 def version_list(request: UserRequest) -> HttpResponse:
     """All registered versions, newest first."""
-    versions = ModelVersion.objects.prefetch_related("changes__by")
-    return render(request, "models/list.html", {"versions": versions})
+    open_requests = PromotionRequest.objects.filter(state=PromotionRequest.State.REQUESTED)
+    context = {
+        "versions": ModelVersion.objects.prefetch_related(
+            "changes__by", Prefetch("shadow_runs", open_shadows())
+        ),
+        "before": promotion.before(),
+        "requests": open_requests.select_related("version", "requested_by"),
+        "form": RollBackForm(),
+    }
+    return render(request, "models/list.html", context)
 
 
 @require_safe
@@ -33,21 +41,12 @@ def production(request: UserRequest) -> HttpResponse:
 @staff_required
 def version(request: UserRequest, pk: int) -> HttpResponse:
     """A version's card: figures, confusion matrix, curves, threshold, population."""
-    shown = get_object_or_404(ModelVersion.objects.prefetch_related("changes__by"), pk=pk)
-    return render(request, "models/card.html", {"version": shown, "card": shown.card, "form": PromoteForm()})
+    known = ModelVersion.objects.select_related("run__by", "run__initial").prefetch_related(
+        "changes__by", "evaluations__production"
+    )
+    shown = get_object_or_404(known, pk=pk)
+    return render(request, "models/card.html", {"version": shown, "card": shown.card})
 
 
-@require_POST
-@staff_required
-def promote(request: UserRequest, pk: int) -> HttpResponse:
-    """Put a version into production; the one before it is retired and can come back the same way."""
-    chosen = get_object_or_404(ModelVersion, pk=pk)
-    form = PromoteForm(request.POST)
-    reason = form.cleaned_data["reason"] if form.is_valid() else ""
-    try:
-        registry.promote(chosen, by=request.user, reason=reason)
-    except registry.PromotionRefused as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, f"{chosen} is in production. New films are read by it from now on.")
-    return redirect("model", pk)
+def open_shadows() -> QuerySet[ShadowRun]:
+    return ShadowRun.objects.filter(ended_at__isnull=True)

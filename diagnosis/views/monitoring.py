@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from diagnosis import blinding
 from diagnosis.monitoring import activity, drift, quality, rates
 from diagnosis.monitoring.report import Report
 from diagnosis.monitoring.scope import PERIODS, USUAL, Scope
@@ -111,7 +112,8 @@ def films(request: UserRequest) -> HttpResponse:
     rows = quality.chosen(quality.judged(wanted.scope), cell, group, of)
     keys = sorted({row.film_id for row in rows}, reverse=True)
     page = Paginator(keys, PAGE).get_page(request.GET.get("page"))
-    shown = with_predictions(visible_films(request.user)).filter(pk__in=list(page)).order_by("-pk")
+    shown = list(with_predictions(visible_films(request.user)).filter(pk__in=list(page)).order_by("-pk"))
+    blinding.conceal(request.user, shown)
     return render(
         request,
         "monitoring/films.html",

@@ -1,14 +1,19 @@
 """How fast the site takes in, reads and shows films. Needs settings and a prepared database."""
 
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 import uuid
+import zipfile
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from functools import partial
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.db.models import F
@@ -17,12 +22,17 @@ from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
 
-from diagnosis import inference, intake, registry
-from diagnosis.models import Film, ModelVersion, Patient, Prediction, Review, Study
+from diagnosis import decoding, inference, intake, registry, worklist, worklistpage
+from diagnosis.batches import arriving, sending, unpacking
+from diagnosis.batches.arriving import Announced
+from diagnosis.batches.filing import Sender
+from diagnosis.models import Batch, Film, ModelVersion, Patient, Prediction, Review, Study
+from ml.dicomwrite import write_film
 from ml.images import read_radiograph
 from pneumoweb.accounts.models import Clinic, User
 from pneumoweb.broker import embedded
 from tests.factories import ClinicFactory, PatientFactory, make_user
+from tests.pictures import encoded, png
 from tests.processes import Broker
 from tests.samples import sample_films
 
@@ -37,7 +47,7 @@ def rows() -> list[Row]:
     broker = Broker(embedded(settings.BROKER_DIR))
     broker.start()
     try:
-        return [*intake_rows(), *worker_rows(), *page_rows(), *monitoring_rows()]
+        return [*intake_rows(), *batch_rows(), *worker_rows(), *page_rows(), *monitoring_rows()]
     finally:
         broker.stop()
 
@@ -57,22 +67,114 @@ def intake_rows() -> list[Row]:
     """Films a second that one thread takes in: check, decode, store, rows, wake."""
     patient = PatientFactory()
     found = []
+    decoding.decode(png())
     for kind, files in (
         ("synthetic PNG as shipped", sample_films(FILMS)),
         ("PNG of 2,000 pixels", full_size("PNG", FILMS)),
         ("JPEG of 2,000 pixels", full_size("JPEG", FILMS)),
+        ("DICOM of 2,000 pixels, 12 bits", full_size_dicom(FILMS)),
     ):
         spent = [seconds(partial(take_in, patient, data)) for data in files]
         rate = 1 / statistics.median(spent)
         found.append({"what": f"intake: {kind}", "figure": round(rate, 2), "unit": "films/s"})
     Prediction.objects.all().delete()
+    return [*found, *memory_rows()]
+
+
+def full_size_dicom(number: int) -> list[bytes]:
+    """Return the same films as DX, uncompressed, as most detectors send them."""
+    grey = [np.asarray(Image.open(BytesIO(data)).convert("L")) for data in full_size("PNG", number)]
+    return [
+        write_film(pixels.astype(np.uint16) << 4, bits=12, seed=f"bench {n}") for n, pixels in enumerate(grey)
+    ]
+
+
+def memory_rows() -> list[Row]:
+    """Most memory that a process of the site, and its decoder, took for one film of 49 megapixels."""
+    noise = np.random.default_rng(0).integers(0, 255, (7000, 7000), dtype=np.uint8)
+    picture = Image.fromarray(noise).resize((7000, 7000), Image.Resampling.BOX, box=(0, 0, 700, 700))
+    coloured = Image.merge("RGBA", [picture] * 3 + [picture.point(lambda alpha: alpha | 128)])
+    found: list[Row] = []
+    for what, content in (
+        ("grey JPEG", encoded(picture, "JPEG")),
+        ("RGBA PNG", encoded(coloured)),
+        ("DICOM of 16 bits", write_film(np.asarray(picture).astype(np.uint16) * 257, bits=16)),
+    ):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            command = [sys.executable, "-c", PEAKS, file.name]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        for who, most in zip(("the process that asks", "its decoder"), done.stdout.split(), strict=True):
+            figure = {"what": f"memory of {who}: {what} of 49 megapixels", "figure": int(most), "unit": "MB"}
+            found.append(figure)
     return found
+
+
+# VmHWM, as ru_maxrss would begin with the most that the parent took before it started this process.
+PEAKS = """
+import re, resource, sys, django
+django.setup()
+from diagnosis import decoding
+decoding.decode(open(sys.argv[1], "rb").read())
+decoding.stop()
+print(int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+"""
+
+
+def batch_rows() -> list[Row]:
+    """Films a second through a batch, after decoders and caches are warm: sent one by one, and out of a zip."""
+    found = []
+    for kind, files in (
+        ("synthetic PNG as shipped", sample_films(FILMS)),
+        ("JPEG of 2,000 pixels", full_size("JPEG", FILMS)),
+    ):
+        for way, take in (("one by one", one_by_one), ("out of a zip", out_of_a_zip)):
+            spent = []
+            for _ in range(3):
+                patient = PatientFactory()
+                batch = Batch.objects.create(
+                    clinic=patient.clinic,
+                    by=patient.created_by,
+                    name="Bench",
+                    patient=patient,
+                    taken_on=date(2026, 11, 1),
+                )
+                spent.append(seconds(partial(take, batch, files)))
+                if patient.films.count() != len(files):
+                    raise AssertionError("not every film of the batch was taken in")
+            rate = len(files) / statistics.median(spent)
+            found.append({"what": f"batch, {way}: {kind}", "figure": round(rate, 2), "unit": "films/s"})
+    Prediction.objects.all().delete()
+    return found
+
+
+def one_by_one(batch: Batch, files: Sequence[bytes]) -> None:
+    listed = [Announced(f"{n}.png", len(data), "") for n, data in enumerate(files)]
+    for row, data in zip(arriving.announce(batch, listed), files, strict=True):
+        arriving.receive(batch.arrivals.get(key=row["key"]), ContentFile(data), Sender(batch.by))
+
+
+def out_of_a_zip(batch: Batch, files: Sequence[bytes]) -> None:
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        for n, data in enumerate(files):
+            file.writestr(f"{n}.png", data)
+    sending.begin(batch, "bench.zip", packed.tell(), "")
+    sending.add_part(batch, 0, ContentFile(packed.getvalue(), name="part"))
+    unpacking.work(seconds=600)
 
 
 def take_in(patient: Patient, data: bytes) -> None:
     upload = ContentFile(data, name="film")
     received = intake.receive(
-        patient.created_by, patient, upload, taken_on=date(2026, 11, 1), upload_key=uuid.uuid4()
+        patient.created_by,
+        patient,
+        upload,
+        taken_on=date(2026, 11, 1),
+        upload_key=uuid.uuid4(),
+        answered=True,
     )
     if not received.created:
         raise AssertionError("the films of a benchmark must differ")
@@ -131,13 +233,22 @@ def requeued(films: Sequence[Film], version: ModelVersion, times: int) -> Any:
 def page_rows() -> list[Row]:
     """Time of a page in this process, without the network, for clinics of growing size."""
     found: list[Row] = []
-    for films in (1_000, 10_000):
+    for films in (1_000, 10_000, 100_000):
         clinic = ClinicFactory()
-        user = make_user("clinician", clinic)
+        user = make_user("reviewer", clinic)
         patients = fill(clinic, user, films)
         client = Client(headers={"host": "localhost"})
         client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+        places = worklistpage.ORDERS["urgency"]
+        middle = worklistpage.place_of(worklist.visible_rows(user).order_by(*places)[films // 2], places)
         for what, address in (
+            ("worklist", reverse("worklist")),
+            ("worklist, from its middle", f"{reverse('worklist')}?after={middle}"),
+            ("worklist, oldest of all", f"{reverse('worklist')}?show=all&sort=oldest"),
+            ("worklist search", f"{reverse('worklist')}?q=Bench+77"),
+            ("worklist, a filter that finds nothing", f"{reverse('worklist')}?priority=2&assigned=me"),
+            ("worklist news", f"{reverse('worklist_news')}?since=0"),
+            ("review queue", reverse("review_queue")),
             ("newest films", reverse("home")),
             ("patient list", reverse("patients")),
             ("patient search", f"{reverse('patients')}?q=Bench+77"),
@@ -180,7 +291,7 @@ def monitoring_rows() -> list[Row]:
 
 
 def fill(clinic: Clinic, user: User, number: int) -> list[Patient]:
-    """Make `number` answered films of the clinic: one patient has 40, the others 8 each."""
+    """Make `number` answered films of the clinic, of many probabilities: one patient has 40, the others 8 each."""
     version = registry.production()
     per_patient = [40, *[8] * ((number - 40) // 8)]
     patients = Patient.objects.bulk_create(
@@ -210,12 +321,13 @@ def fill(clinic: Clinic, user: User, number: int) -> list[Patient]:
             film=film,
             model_version=version,
             state="succeeded",
-            label="NORMAL",
-            probability=0.1,
+            label="PNEUMONIA" if film.pk % 5 == 0 else "NORMAL",
+            probability=(film.pk % 5 == 0) / 2 + film.pk % 997 / 2000,
             threshold=0.5,
         )
         for film in films
     )
+    worklist.refresh(film.pk for film in films)
     return patients
 
 

@@ -19,9 +19,10 @@ from tests.processes import LiveSite
 
 SAMPLES = sorted((Path(synthesize.__file__).parent / "samples").glob("*.png"))
 PAGES = [
-    "", "patients/", "patients/new/", "patients/1/", "patients/1/upload/", "patients/1/side-by-side/", "films/1/",
-    "review/", "models/", "models/1/", "worklist/", "worklist/?show=all", "review/films/1/", "review/readers/",
-    "films/1/outcome/", "clinics/1/", "accounts/profile/", "accounts/password/change/",
+    "", "patients/", "patients/new/", "patients/from-dicom/", "patients/1/", "patients/1/upload/",
+    "patients/1/side-by-side/", "films/1/", "review/", "models/", "models/1/", "training/", "worklist/",
+    "worklist/?show=all", "review/films/1/", "review/readers/", "films/1/outcome/", "clinics/1/",
+    "accounts/profile/", "accounts/password/change/",
 ]  # fmt: skip
 FINAL = re.compile("Pneumonia|Normal|Not answered|Failed")
 

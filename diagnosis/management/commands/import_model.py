@@ -5,12 +5,16 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from diagnosis import registry
+from diagnosis import evaluation, promotion, registry
+from diagnosis.models import ModelVersion
 from ml.artifact import ArtifactError
 
 
 class Command(BaseCommand):
-    help = "Register the model version in DIR as a candidate; with --promote, put it into production."
+    help = (
+        "Register the model version in DIR as a candidate; with --promote, compare it with the version in production "
+        "and put it into production if the site's rules are met."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("dir", type=Path, metavar="DIR", help="folder with card.json and weights")
@@ -23,7 +27,30 @@ class Command(BaseCommand):
         try:
             version = registry.import_artifact(dir, reason=reason or "Imported by import_model")
             if promote:
-                version = registry.promote(version, by=None, reason=reason)
+                version = through_the_gate(version, reason)
         except (ArtifactError, registry.PromotionRefused) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{version.name}\t{version.stage}\t{version.artifact_hash}")
+
+
+def through_the_gate(version: ModelVersion, reason: str) -> ModelVersion:
+    """Promote by the rules that hold in the browser; a site's first version has nothing to be compared with.
+
+    Raises PromotionRefused with the rules that are not met.
+    """
+    if registry.production() is None:
+        return registry.promote(version, by=None, reason=reason)
+    if version.stage != ModelVersion.Stage.PRODUCTION:
+        if promotion.current_evaluation(version) is None:
+            evaluation.request(version, by=None)
+            while evaluation.work():
+                pass
+        failed = [c for c in promotion.check(version) if not c.passed]
+        if failed:
+            told = "\n".join(f"- {c.rule}: {c.figures}" for c in failed)
+            raise registry.PromotionRefused(
+                f"{version} is registered as a candidate. The site's rules keep it out of production:\n{told}\n"
+                "Two members of staff can promote it against them, on its page under Models."
+            )
+    registry.whole(version)
+    return promotion.put_into_production(version, None, reason)

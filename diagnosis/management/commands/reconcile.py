@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
 
-from diagnosis import housekeeping, inference, tasks, worklist
+from diagnosis import evaluation, housekeeping, inference, promotion, shadow, tasks, training, worklist
 from diagnosis.batches import expiry, unpacking
 from diagnosis.batches import tasks as batch_tasks
 from diagnosis.monitoring import signs
@@ -54,11 +54,19 @@ def once() -> dict[str, int]:
     worklist.mend()
     for _ in range(min(settings.WORKERS, math.ceil(tally["waiting"] / settings.INFERENCE_BATCH))):
         tasks.wake()
+    if evaluation.reconcile():
+        tasks.wake(tasks.evaluate_waiting)
+    if shadow.due():
+        tasks.wake(tasks.read_in_shadow)
+    promotion.expire()
+    runs = training.reconcile()
+    if runs["runs to start"]:
+        tasks.wake_training()
     if unpacking.reconcile():
         batch_tasks.wake()
     if not tally["waiting"] and signs.overdue():
         tasks.wake()
-    return tally
+    return tally | runs
 
 
 def sweep() -> int:

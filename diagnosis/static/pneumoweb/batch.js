@@ -1,6 +1,7 @@
 // The pages of a batch: choose a folder, films or a zip, tell the server what will come, hand it to the carrier.
 (() => {
   let chosen = [];
+  let carried = false;
 
   const settings = () => (document.getElementById("batch-form") ?? document.getElementById("batch")).dataset;
   const isZip = (entry) => /\.zip$/i.test(entry.path) || entry.file.type === "application/zip";
@@ -146,7 +147,16 @@
   });
   document.addEventListener("carrier", (event) => {
     const { left, kept } = event.detail;
+    carried ||= left > 0;
+    // Films are missing that this browser does not have: they have to be chosen again.
+    if (!carried) document.querySelector("#batch-again[data-missing]")?.setAttribute("open", "");
     if (left && !kept) say(["This browser keeps no files: stay on this page until all are sent. If you leave, choose the same folder again; only what is missing is sent."]);
+  });
+  // More films to be assigned come by themselves, but never under the hands of one who is answering.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (!event.target.matches?.("[data-more]")) return;
+    const asked = document.getElementById("undecided");
+    if (asked.contains(document.activeElement) || asked.querySelector("input[name=arrivals]:not(:checked)")) event.preventDefault();
   });
   window.addEventListener("popstate", () => location.reload());
 })();

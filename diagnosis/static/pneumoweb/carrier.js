@@ -216,7 +216,7 @@ window.carrier = (() => {
   };
 
   document.addEventListener("submit", (event) => {
-    if (!event.target.action?.includes("/accounts/logout")) return;
+    if (!event.target.getAttribute("action")?.includes("/accounts/logout")) return;
     jobs.clear();
     indexedDB.deleteDatabase("pneumoweb");
   });

@@ -1,6 +1,11 @@
 // Keys that several pages share: help with "?", undo with "z". `pneumowebKeys.free` says whether a key is ours to take.
 window.pneumowebKeys = {
+  off() {
+    try { return localStorage.getItem("viewer-keys-off") === "1"; } catch { return false; }
+  },
   free(event) {
+    // Keys of one letter can be switched off in the viewer's help (WCAG 2.1.4); then they are off here too.
+    if (event.key.length === 1 && window.pneumowebKeys.off()) return false;
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || event.isComposing) return false;
     if (document.querySelector("dialog[open]")) return false;
     return !event.target.closest("input:not([type=range]):not([type=checkbox]), textarea, select");

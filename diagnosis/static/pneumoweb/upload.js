@@ -11,7 +11,7 @@
   const count = document.getElementById("transfer-count");
   const waiting = [];
   const sent = new Map();
-  let running = 0, total = 0, done = 0, bytes = 0, refused = 0;
+  let running = 0, total = 0, done = 0, bytes = 0, refused = 0, asking = 0;
 
   const tell = () => {
     let now = 0;
@@ -20,7 +20,8 @@
     bar.value = now;
     count.textContent = total === 0 ? "no films yet"
       : done < total ? `${done} of ${total} sent`
-      : refused ? `${total - refused} taken in, ${refused} not` : `${total} taken in`;
+      : [`${total - refused - asking} taken in`, asking && `${asking} to be answered`, refused && `${refused} not`]
+        .filter(Boolean).join(", ");
   };
 
   const placeholder = (file) => {
@@ -35,7 +36,6 @@
   };
 
   const again = (job, row, answer = job.answer) => {
-    refused -= 1;
     done -= 1;
     sent.set(job.id, 0);
     const fresh = placeholder(job.file);
@@ -47,10 +47,17 @@
 
   // The file names another patient: it is sent again with the answer, or left out.
   const ask = (job, row) => {
+    asking += 1;
     for (const button of row.querySelectorAll("[data-answer]")) {
-      button.addEventListener("click", () => again(job, row, button.dataset.answer));
+      button.addEventListener("click", () => {
+        asking -= 1;
+        again(job, row, button.dataset.answer);
+      });
     }
     row.querySelector("[data-leave]").addEventListener("click", () => {
+      asking -= 1;
+      refused += 1;
+      tell();
       for (const button of row.querySelectorAll("button")) button.remove();
       row.querySelector(".answer span").textContent = "Left out";
     });
@@ -68,7 +75,10 @@
     retry.type = "button";
     retry.className = "btn btn-quiet btn-sm";
     retry.textContent = "Send again";
-    retry.addEventListener("click", () => again(job, row));
+    retry.addEventListener("click", () => {
+      refused -= 1;
+      again(job, row);
+    });
     row.lastElementChild.replaceChildren(retry);
     job.row.replaceWith(row);
   };
@@ -101,13 +111,13 @@
       } else if (ended) {
         fail(job, "Your session has ended. Log in again in another tab, then send this film again.");
       } else if (type.startsWith("text/html") && request.responseText.trimStart().startsWith("<li")) {
-        if (request.status >= 400) refused += 1;
         const frame = document.createElement("template");
         frame.innerHTML = request.responseText.trim();
         const row = frame.content.firstElementChild;
         job.row.replaceWith(row);
         htmx.process(row);
         if (row.matches("[data-mismatch]")) ask(job, row);
+        else if (request.status >= 400) refused += 1;
       } else {
         fail(job, `The server could not take this film in (${request.status}). Nothing was kept of it; send it again.`);
       }

@@ -36,13 +36,12 @@
     event.preventDefault(); // the browser would empty the field
     choose(0);
   });
-  // A row that was changed is drawn anew: the focus goes back to where it was.
-  document.addEventListener("htmx:afterSettle", (event) => {
-    const row = event.detail.elt.closest?.("tr[data-row]");
-    if (row && document.activeElement === document.body) row.querySelector("a[data-open]")?.focus();
+  // Rows that were drawn anew lose the focus: it goes back to where it was.
+  document.addEventListener("htmx:afterSettle", () => {
+    if (document.activeElement === document.body) document.getElementById(last)?.querySelector("a[data-open]")?.focus();
   });
   // Nothing moves while one reads: new films are announced, and come when they are asked for.
   document.addEventListener("click", (event) => {
-    if (event.target.closest("[data-reload]")) htmx.trigger("#filters", "change");
+    if (event.target.closest("[data-reload]")) htmx.trigger("#filters", "renew");
   });
 })();

@@ -1,0 +1,119 @@
+"""Is a candidate better? What two versions said of the same holdout films."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from diagnosis.models.clinical import Film
+from diagnosis.models.registry import ModelVersion
+from pneumoweb.accounts.models import User
+
+
+class Evaluation(models.Model):
+    """A candidate and the version in production, to be read on one frozen list of films."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Waiting"
+        RUNNING = "running", "Running"
+        SUCCEEDED = "succeeded", "Done"
+        FAILED = "failed", "Failed"
+
+    candidate = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="evaluations")
+    production = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+")
+    by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    lease_token = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    queued_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+    # Those in force when the list of films was frozen; null until then.
+    candidate_threshold = models.FloatField(null=True)
+    production_threshold = models.FloatField(null=True)
+    figures = models.JSONField(default=dict, blank=True)
+    failure = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["queued", "running", "succeeded", "failed"]),
+                name="evaluation_state_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="running", lease_token__isnull=False, lease_until__isnull=False)
+                | (~Q(state="running") & Q(lease_token__isnull=True, lease_until__isnull=True)),
+                name="only_a_running_evaluation_is_leased",
+            ),
+            models.CheckConstraint(
+                condition=~Q(candidate=F("production")), name="an_evaluation_compares_two_versions"
+            ),
+            models.UniqueConstraint(
+                fields=["candidate"],
+                condition=Q(state__in=["queued", "running"]),
+                name="one_open_evaluation_a_candidate",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Evaluation {self.pk} of {self.candidate}"
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in {self.State.SUCCEEDED, self.State.FAILED}
+
+
+class EvaluationFilm(models.Model):
+    """One film of an evaluation's frozen list, with what both versions said of it."""
+
+    class Part(models.TextChoices):
+        REVIEWED = "reviewed", "Reviewed films"
+        BASE = "base", "Base folder"
+        # Errors that reviewers corrected on films outside the holdout: listed, never in the figures.
+        CORRECTED = "corrected", "Corrected before, outside the holdout"
+
+    class Said(models.TextChoices):
+        NORMAL = "NORMAL", "Normal"
+        PNEUMONIA = "PNEUMONIA", "Pneumonia"
+        REFUSED = "refused", "Refused"
+        UNREAD = "unread", "Not readable"
+
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.PROTECT, related_name="films")
+    part = models.CharField(max_length=10, choices=Part)
+    film = models.ForeignKey(Film, on_delete=models.PROTECT, null=True, related_name="+")
+    name = models.CharField("path in the base folder", max_length=300, blank=True)
+    patient = models.CharField(max_length=120)
+    label = models.CharField(max_length=9, choices=[("NORMAL", "Normal"), ("PNEUMONIA", "Pneumonia")])
+    corrected = models.BooleanField("a reviewer had corrected an answer to it", default=False)
+    candidate_said = models.CharField(max_length=9, choices=Said, blank=True)
+    candidate_probability = models.FloatField(null=True)
+    candidate_receipt = models.JSONField(default=dict, blank=True)
+    production_said = models.CharField(max_length=9, choices=Said, blank=True)
+    production_probability = models.FloatField(null=True)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["evaluation", "film"], name="one_place_a_film_in_an_evaluation"),
+            models.CheckConstraint(
+                condition=Q(part="base", film__isnull=True) & ~Q(name="")
+                | (Q(part__in=["reviewed", "corrected"], film__isnull=False)),
+                name="an_evaluations_film_has_one_source",
+            ),
+            models.CheckConstraint(
+                condition=Q(label__in=["NORMAL", "PNEUMONIA"]), name="an_evaluations_film_has_a_label"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or f"Film {self.film_id}"
+
+    @property
+    def candidate_is_right(self) -> bool:
+        return self.candidate_said == self.label
+
+    @property
+    def production_is_right(self) -> bool:
+        return self.production_said == self.label

@@ -1,0 +1,97 @@
+"""Is the candidate better? Evaluations and their films."""
+
+from django.contrib import messages
+from django.db.models import F
+from django.http import Http404, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from diagnosis import evaluation as comparison
+from diagnosis import tasks
+from diagnosis.models import Evaluation, EvaluationFilm, ModelVersion
+from diagnosis.permissions import UserRequest, staff_required, visible_films
+from ml.images import ImageError, to_png
+
+SHOWN_AT_MOST = 200
+SIDES = (("production", "Production"), ("candidate", "Candidate"))
+
+
+@require_POST
+@staff_required
+def start(request: UserRequest, pk: int) -> HttpResponse:
+    """Queue a comparison with the version in production."""
+    candidate = get_object_or_404(ModelVersion, pk=pk)
+    try:
+        asked = comparison.request(candidate, request.user)
+    except comparison.CannotEvaluate as error:
+        messages.error(request, str(error))
+        return redirect("model_gate", pk)
+    tasks.wake(tasks.evaluate_waiting)
+    return redirect("evaluation", asked.pk)
+
+
+@require_safe
+@staff_required
+def detail(request: UserRequest, pk: int) -> HttpResponse:
+    """Both versions side by side, and the films on which they differ; htmx gets the state alone until it is final."""
+    shown = get_object_or_404(Evaluation.objects.select_related("candidate", "production", "by"), pk=pk)
+    context = {"evaluation": shown, **progress(shown)}
+    if request.htmx and not request.htmx.boosted:  # type: ignore[attr-defined]
+        response = render(request, "models/_progress.html", context)
+        if shown.is_final:
+            response["HX-Refresh"] = "true"
+        return response
+    if shown.state == Evaluation.State.SUCCEEDED:
+        context |= {
+            "parts": parts(shown),
+            "films": films(request, shown),
+            "corrected": shown.figures["corrected"],
+            "sides": SIDES,
+        }
+    return render(request, "models/evaluation.html", context)
+
+
+@require_safe
+@staff_required
+def base_picture(request: UserRequest, pk: int) -> HttpResponseBase:
+    """A film of the base folder, which has no patient of the site: as greyscale PNG."""
+    row = get_object_or_404(EvaluationFilm, pk=pk, part=EvaluationFilm.Part.BASE)
+    try:
+        picture = to_png(comparison.radiograph_of(row))
+    except (OSError, ImageError) as error:
+        raise Http404 from error
+    response = HttpResponse(picture, content_type="image/png")
+    response["Cache-Control"] = "private, no-cache"
+    return response
+
+
+def progress(evaluation: Evaluation) -> dict[str, int]:
+    total = evaluation.films.count()
+    return {"total": total, "done": total - evaluation.films.filter(candidate_said="").count()}
+
+
+def parts(evaluation: Evaluation) -> list[dict[str, object]]:
+    """The parts of the holdout that hold films, with their names."""
+    found = evaluation.figures["parts"]
+    return [
+        {"key": key, "name": EvaluationFilm.Part(key).label, **part}
+        for key, part in found.items()
+        if part["films"]
+    ]
+
+
+def films(request: UserRequest, evaluation: Evaluation) -> dict[str, object]:
+    """Films on which the two differ, and errors corrected before; of other clinics only their number."""
+    rows = evaluation.films.defer("candidate_receipt").select_related("film__patient", "film__study")
+    mine = rows.filter(film__in=visible_films(request.user)) | rows.filter(part=EvaluationFilm.Part.BASE)
+    differ = rows.exclude(part=EvaluationFilm.Part.CORRECTED).exclude(candidate_said=F("production_said"))
+    mine_differ = mine.exclude(part=EvaluationFilm.Part.CORRECTED).exclude(
+        candidate_said=F("production_said")
+    )
+    again = mine.filter(corrected=True)
+    return {
+        "differ": mine_differ[:SHOWN_AT_MOST],
+        "differ_elsewhere": differ.count() - mine_differ.count(),
+        "corrected": again[:SHOWN_AT_MOST],
+        "corrected_elsewhere": rows.filter(corrected=True).count() - again.count(),
+    }

@@ -1,0 +1,136 @@
+"""Training runs for staff: what data there are, a run asked for, watched, cancelled, and its manifest."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.db.models import Q
+from django.http import FileResponse, Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from diagnosis import manifest, tasks, training
+from diagnosis.models import NearIdentical, SplitGroup, TrainingRun
+from diagnosis.permissions import UserRequest, staff_required, visible_films
+from diagnosis.training_form import RunForm
+from ml.dataset import LABELS
+
+SHOWN = 50
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@staff_required
+def runs(request: UserRequest) -> HttpResponse:
+    """All runs, the films there are, and the form for a new one."""
+    form = RunForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            with transaction.atomic():
+                run = training.request(request.user, **form.cleaned_data)
+                transaction.on_commit(tasks.wake_training)
+        except training.NotPossible as error:
+            form.add_error(None, str(error))
+        else:
+            return redirect("training_run", run.pk)
+    outlook = manifest.outlook()
+    context = {
+        "form": form,
+        "runs": TrainingRun.objects.select_related("by", "initial", "version")[:SHOWN],
+        "outlook": outlook,
+        "table": _table(outlook),
+        "shares": SplitGroup.Share.choices,
+        **_suspicions(request),
+    }
+    return render(request, "training/list.html", context, status=422 if form.is_bound else 200)
+
+
+@require_safe
+@staff_required
+def run(request: UserRequest, pk: int) -> HttpResponse:
+    """One run: how far it is, its curves, its log, and what came out."""
+    return render(request, "training/run.html", _about(request, pk))
+
+
+@require_safe
+@staff_required
+def status(request: UserRequest, pk: int) -> HttpResponse:
+    """The part of the page that changes while a run goes on."""
+    return render(request, "training/_status.html", _about(request, pk))
+
+
+@require_POST
+@staff_required
+def cancel(request: UserRequest, pk: int) -> HttpResponse:
+    """End a run that has not ended."""
+    chosen = get_object_or_404(TrainingRun, pk=pk)
+    if training.cancel(chosen, request.user):
+        messages.success(request, f"{chosen} is being ended. No version comes out of it.")
+    else:
+        messages.error(request, f"{chosen} has ended already.")
+    return redirect("training_run", pk)
+
+
+@require_safe
+@staff_required
+def manifest_file(request: UserRequest, pk: int) -> FileResponse:
+    """The frozen list of films as CSV: keys, labels and hashes, no names."""
+    chosen = get_object_or_404(TrainingRun, pk=pk)
+    if not chosen.manifest:
+        raise Http404
+    name = f"run-{pk}-manifest.csv"
+    return FileResponse(
+        chosen.manifest.open("rb"), as_attachment=True, filename=name, content_type="text/csv"
+    )
+
+
+def _about(request: UserRequest, pk: int) -> dict[str, Any]:
+    chosen = get_object_or_404(
+        TrainingRun.objects.select_related("by", "cancelled_by", "initial", "version"), pk=pk
+    )
+    doubted = chosen.disagreements
+    ours = set(visible_films(request.user).filter(
+        pk__in=[row["film"] for row in doubted if "film" in row]
+    ).values_list("pk", flat=True))  # fmt: skip
+    shown = [row for row in doubted if "base" in row or row["film"] in ours]
+    return {
+        "run": chosen,
+        "curves": {"history": chosen.history, "epochs": chosen.epochs},
+        "data": _frozen_table(chosen.data),
+        "shares": SplitGroup.Share.choices,
+        "doubted": shown[:SHOWN],
+        "doubted_count": len(shown),
+        "doubted_elsewhere": len(doubted) - len(shown),
+    }
+
+
+def _table(outlook: manifest.Outlook) -> list[dict[str, Any]]:
+    """One row a class: (reviewed, base) films in each share."""
+    shares = SplitGroup.Share.values
+    return [
+        {
+            "label": label.capitalize(),
+            "cells": [(outlook.reviewed[share, label], outlook.base[share, label]) for share in shares],
+        }
+        for label in LABELS
+    ]
+
+
+def _frozen_table(data: dict[str, int]) -> list[dict[str, Any]]:
+    shares = SplitGroup.Share.values
+    rows = [
+        {"label": label.capitalize(), "cells": [data.get(f"{share} {label}", 0) for share in shares]}
+        for label in LABELS
+    ]
+    return rows if data else []
+
+
+def _suspicions(request: UserRequest) -> dict[str, Any]:
+    """Near-identical films that the user may see, and how many pairs there are of other clinics."""
+    ours = visible_films(request.user)
+    pairs = NearIdentical.objects.all()
+    visible = pairs.filter(Q(other__in=ours) | Q(other=None), film__in=ours)
+    named = "film__patient__split_entry__group", "other__patient__split_entry__group"
+    return {
+        "suspicions": visible.select_related(*named)[:SHOWN],
+        "suspicions_elsewhere": pairs.count() - visible.count(),
+    }

@@ -1,0 +1,75 @@
+"""A trained version's gate and evidence are made anew, or exported anew, and its weights stay."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ml import artifact, export, refit
+from ml.material import TrainingError
+from ml.train import train
+from tests.ml_films import data_set
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return data_set(tmp_path_factory.mktemp("data") / "films", 12)
+
+
+@pytest.fixture(scope="module")
+def trained(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained") / "drawings-1"
+    train(films, out, epochs=1, seed=5)
+    return out
+
+
+def test_a_refit_keeps_the_weights_and_says_the_same_of_the_same_films(
+    films: Path, trained: Path, tmp_path: Path
+) -> None:
+    before = artifact.check(trained)
+    after = refit.refit(trained, films, tmp_path / "drawings-2")
+    assert artifact.check(tmp_path / "drawings-2").name == "drawings-2"
+    for name in (artifact.KERAS_FILE, artifact.LITERT_FILE):
+        assert after.files[name] == before.files[name]
+    assert after.stress == before.stress
+    assert after.operating_points == before.operating_points
+    assert after.heatmap["sanity"] == before.heatmap["sanity"]
+    assert after.gate["measured"] == before.gate["measured"]
+
+
+def test_the_card_tells_of_maps_operating_points_and_failures(trained: Path) -> None:
+    card = artifact.load_card(trained)
+    text = (trained / artifact.MODEL_CARD).read_text()
+    assert {row["films"] for row in card.heatmap["sanity"]["measured"]} <= {
+        "validation films",
+        "validation films, every second changed",
+    }
+    assert all(0 < limit <= 1.2 for limit in card.heatmap["sanity"]["limits"].values())
+    plain, strict = card.operating_points
+    assert strict["threshold"] <= plain["threshold"]
+    assert card.failures["tried"] == 20 * card.failures["films"]
+    assert card.failures["wrong"] >= len(card.failures["shown"])
+    assert (trained / "failures.jpg").is_file() == bool(card.failures["shown"])
+    for heading in ("## Where its maps point", "## Known failures", "To find 95% of the pneumonias"):
+        assert heading in text
+
+
+def test_films_of_another_training_are_refused(trained: Path, tmp_path: Path) -> None:
+    other = data_set(tmp_path / "other", 8)
+    with pytest.raises(TrainingError, match="does not hold the films"):
+        refit.refit(trained, other, tmp_path / "x")
+    assert refit.main([str(trained), str(other), "--out", str(trained)]) == 2
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_version_without_a_served_file_is_exported_later(
+    films: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "convert", lambda *_: False)
+    bare = train(films, tmp_path / "bare", epochs=1, seed=5)
+    assert bare.runtime == "keras"
+    monkeypatch.undo()
+    card = export.export_version(tmp_path / "bare", films, tmp_path / "served")
+    assert card.runtime == "litert"
+    assert card.agreement["litert"]["largest_logit_difference"] <= 1e-3
+    assert json.loads((tmp_path / "served" / "card.json").read_text())["files"]["model.tflite"]
