@@ -274,7 +274,7 @@ def test_lists_name_only_patients_of_the_own_clinic(client: Client, world: World
 
 
 # Pages that say how a whole clinic's films were answered, not how one film was: for staff, who know.
-ABOUT_MODELS = {"models", "model", "model_production"}
+ABOUT_MODELS = {"models", "model", "model_production", "model_compare"}
 # Words in a PDF are packed; tests/test_review.py looks at the films that it is made from.
 PACKED = {"history_pdf"}
 

@@ -12,6 +12,12 @@ register = template.Library()
 
 
 @register.filter
+def among(name: str | None, names: str) -> bool:
+    """Whether the name is one of these; `in` would also find parts of them."""
+    return name in names.split()
+
+
+@register.filter
 def percent(value: float | None, digits: int = 0) -> str:
     """Say a probability in percent. Never 0 % or 100 %: no model is that sure."""
     if value is None:
