@@ -104,7 +104,13 @@ def test_a_free_port_is_not_refused(tmp_path: Path) -> None:
 
 def test_programs_start_after_the_broker_and_stop_before_it(tmp_path: Path) -> None:
     redis = EmbeddedBroker(tmp_path, Path("/usr/bin/redis-server"))
-    assert list(Site(tmp_path, tmp_path, broker=redis).programs()) == ["broker", "worker", "reconcile", "web"]
+    assert list(Site(tmp_path, tmp_path, broker=redis).programs()) == [
+        "broker",
+        "worker",
+        "training",
+        "reconcile",
+        "web",
+    ]
     assert next(iter(Site(tmp_path, tmp_path, broker=EmbeddedBroker(tmp_path)).programs())) == "worker"
 
 
@@ -164,8 +170,8 @@ def test_the_demo_can_be_left_out(tmp_path: Path) -> None:
 DEMO_PREDICTIONS = """
     FROM diagnosis_prediction
     JOIN diagnosis_film ON diagnosis_film.id = film_id
-    JOIN diagnosis_patient ON diagnosis_patient.id = patient_id
-    WHERE mrn LIKE 'DEMO-%'
+    JOIN diagnosis_study ON diagnosis_study.id = study_id
+    WHERE diagnosis_study.note LIKE 'Demo: synthetic film%'
 """
 
 

@@ -179,8 +179,8 @@ def test_each_role_finds_its_pages(reading_room: Page, live_site: LiveSite) -> N
     menus = {
         "clinician": ["Worklist", "Patients"],
         "reviewer": ["Worklist", "Patients", "Review"],
-        "staff": ["Worklist", "Patients", "Review", "Models", "Monitoring"],
-        "admin": ["Worklist", "Patients", "Review", "Models", "Monitoring", "Admin"],
+        "staff": ["Worklist", "Patients", "Review", "Models", "Training", "Monitoring"],
+        "admin": ["Worklist", "Patients", "Review", "Models", "Training", "Monitoring", "Admin"],
     }
     for who, entries in menus.items():
         log_in(page, live_site, who)

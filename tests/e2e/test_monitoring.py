@@ -14,10 +14,10 @@ DRAWN = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some
 def review_one(page: Page, live_site: LiveSite) -> None:
     page.goto(f"{live_site.url}films/1/")
     expect(page.locator("#reading .answer").first).to_have_text(FINAL, timeout=60_000)
-    page.reload()
-    page.locator(".choices label", has_text="Normal").click()
-    page.get_by_role("button", name="Keep the verdict").click()
-    expect(page.get_by_text("Your verdict is kept: normal.")).to_be_visible()
+    page.goto(f"{live_site.url}review/")
+    page.get_by_role("button", name="Start with the first").click()
+    page.get_by_role("button", name="Normal").click()
+    expect(page.get_by_text("Kept: Normal")).to_be_visible()
 
 
 def test_staff_follow_a_number_of_the_matrix_to_its_film(page: Page, live_site: LiveSite) -> None:

@@ -68,7 +68,8 @@ def test_a_whole_reading_by_keys_alone(page: Page, live_site: LiveSite) -> None:
     press("/")
     expect(page.locator("#id_q")).to_be_focused()
     page.keyboard.type("basil")
-    expect(page.locator("tr[data-row]")).to_have_count(2)
+    # Other tests on this site may have added films of the same patient.
+    expect(page.locator("tr[data-row]").filter(has_not_text="Basil")).to_have_count(0)
     press("Escape")
     name = page.locator("tr[data-row] a[data-open]").first
     expect(name).to_be_focused()
@@ -166,7 +167,11 @@ def test_two_readers_who_differ_and_an_adjudicator(browser: Browser, live_site: 
 def test_a_region_is_drawn_with_the_pointer(page: Page, live_site: LiveSite) -> None:
     log_in(page, live_site, "reviewer")
     wait_for_answers(page, live_site)
-    page.goto(f"{live_site.url}review/films/3/")
+    page.goto(f"{live_site.url}review/")
+    page.get_by_role("button", name="Start with the first").click()
+    expect(page.locator("#regions")).to_be_visible()
+    film = re.search(r"films/\d+/", page.url)
+    assert film is not None
     frame = page.locator("#regions").bounding_box()
     assert frame is not None
     x, y = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
@@ -181,7 +186,7 @@ def test_a_region_is_drawn_with_the_pointer(page: Page, live_site: LiveSite) -> 
         page.keyboard.press(key)
     page.get_by_role("button", name="Unreadable").click()
     expect(page.get_by_text("Kept: Unreadable")).to_be_visible()
-    page.goto(f"{live_site.url}films/3/")
+    page.goto(f"{live_site.url}{film[0]}")
     expect(page.locator(".verdicts li").first).to_contain_text("2 regions")
 
 
