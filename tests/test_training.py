@@ -20,7 +20,9 @@ from diagnosis.management.commands.reconcile import once
 from diagnosis.models import ModelVersion, TrainingRun
 from diagnosis.training_child import ChildFailed, ChildStumbled
 from ml import artifact
+from pneumoweb.processes import command_of
 from tests.factories import TrainingRunFactory, make_user
+from tests.processes import descendants
 from tests.training_data import confirm_films
 
 pytestmark = pytest.mark.django_db
@@ -347,10 +349,9 @@ def test_a_killed_training_goes_on_from_its_epoch_and_ends_as_one_whole_candidat
         heard(self, message)
         if message.get("finished_epoch") and not killed:
             killed.append(message["epoch"])
-            os.kill(
-                int(Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()[0]),
-                signal.SIGKILL,
-            )
+            # Other children of this process may be there: decoders that earlier tests asked.
+            (child,) = (pid for pid in descendants(os.getpid()) if "ml.train" in command_of(pid))
+            os.kill(child, signal.SIGKILL)
 
     monkeypatch.setattr(training.Attempt, "_heard", kill_once)
     training.work()
