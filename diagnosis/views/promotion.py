@@ -72,9 +72,9 @@ def decide(request: UserRequest, pk: int) -> HttpResponse:
             messages.success(
                 request, f"{asked.version} is in production. New films are read by it from now on."
             )
-        else:
-            promotion.refuse(asked, request.user, remark)
-            messages.success(request, "Declined. Nothing has changed in production.")
+            return redirect("model", asked.version_id)
+        promotion.refuse(asked, request.user, remark)
+        messages.success(request, "Declined. Nothing has changed in production.")
     except PromotionRefused as error:
         messages.error(request, str(error))
     return redirect("model_gate", asked.version_id)
