@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ml import metrics
 from ml.augment import augment
+from ml.averaging import Average
 from ml.dataset import LabelledFilm
 from ml.images import fit, read_radiograph, resize, standardise
 
@@ -151,46 +152,6 @@ class Checkpoints:
 
     def delete(self) -> None:
         shutil.rmtree(self.folder)
-
-
-class Average(keras.callbacks.Callback):
-    """The running average of all weights, also those of the normalisations, over the steps of training.
-
-    It forgets quickly in the first steps, as `1 - 9 / (10 + step)`, so that it does not hold on to the start.
-    (Polyak and Juditsky, SIAM J. Control Optim. 30, 1992; Tarvainen and Valpola, NeurIPS 2017.)
-    """
-
-    def __init__(self, network: keras.Model, keep: float) -> None:
-        super().__init__()
-        self.network, self.keep, self.step = network, keep, 0
-        self.weights = [np.array(weights) for weights in network.get_weights()]
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self.step += 1
-        keep = np.float32(min(self.keep, (1 + self.step) / (10 + self.step)))
-        for mean, now in zip(self.weights, self.network.get_weights(), strict=True):
-            mean *= keep
-            mean += (1 - keep) * now
-
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """The network with the average as its weights, for as long as this lasts."""
-        now = self.network.get_weights()
-        self.network.set_weights(self.weights)
-        try:
-            yield
-        finally:
-            self.network.set_weights(now)
-
-    def save(self, path: Path) -> None:
-        unfinished = path.with_name("unfinished.average.npz")
-        np.savez(unfinished, np.array(self.step), *self.weights)
-        unfinished.replace(path)
-
-    def load(self, path: Path) -> None:
-        with np.load(path) as kept:
-            step, *self.weights = (kept[name] for name in kept.files)
-        self.step = int(step)
 
 
 @keras.saving.register_keras_serializable("pneumoweb")
