@@ -6,8 +6,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from diagnosis import audit, blinding, loans, reviewqueue, worklistpage
+from diagnosis import audit, blinding, loans, regions, reviewqueue, worklistpage
 from diagnosis import review as verdicts
+from diagnosis.keys import VERDICT_KEYS
 from diagnosis.models import AccessLog, Film, Prediction, Review
 from diagnosis.permissions import (
     UserRequest,
@@ -21,13 +22,6 @@ from diagnosis.readingforms import ReviewForm
 from diagnosis.reviewqueue import Kind
 
 SHOWN = 12
-# The key that gives each verdict; templates and review.js read them from the page.
-KEYS = {
-    Review.Verdict.NORMAL: "n",
-    Review.Verdict.PNEUMONIA: "p",
-    Review.Verdict.UNREADABLE: "u",
-    Review.Verdict.NOT_FRONTAL: "f",
-}
 
 
 @require_safe
@@ -73,10 +67,9 @@ def film(request: UserRequest, pk: int) -> HttpResponse:
         return redirect("film", pk)
     lent = loans.lend(request.user, shown.pk)
     audit.record(request, AccessLog.Action.SEEN, shown.patient, f"film {shown.pk} for review")
-    context = _context(request, shown, prediction, ReviewForm(film=shown))
-    return render(
-        request, "review/film.html", {**context, "holder": None if lent else loans.holder(shown.pk)}
-    )
+    context = _context(request, shown, prediction)
+    holder = None if lent else loans.holder(shown.pk)
+    return render(request, "review/film.html", {**context, "holder": holder, "draw": not holder})
 
 
 @require_POST
@@ -126,23 +119,30 @@ def _to_next(request: UserRequest, kind: Kind) -> HttpResponse:
     return redirect(f"{reverse('review_film', args=[following])}?kind={kind}")
 
 
-def _context(
-    request: UserRequest, shown: Film, prediction: Prediction, form: ReviewForm
-) -> dict[str, object]:
+def _context(request: UserRequest, shown: Film, prediction: Prediction) -> dict[str, object]:
     said = sorted((r for p in shown.predictions.all() for r in p.reviews.all()), key=lambda r: -r.pk)
-    own = [r for r in said if r.reviewer_id == request.user.pk and not r.is_withdrawn]
+    own = [r for r in said if r.reviewer_id == request.user.pk]
+    standing = [r for r in own if not r.is_withdrawn]
     return {
         "film": shown,
         "patient": shown.patient,
         "prediction": prediction,
         "predictions": [prediction],
         "verdicts": said,
-        "mine": next(iter(own), None),
+        "mine": next(iter(standing), None),
         # A blind verdict has just been given: the model's answer is shown, and the verdict may be changed.
-        "reconsider": bool(own) and own[0].blind,
-        "adjudicating": not own and verdicts.of_film(shown).differ,
-        "form": form,
-        "keys": [(verdict, verdict.label, KEYS[verdict]) for verdict in Review.Verdict],
+        "reconsider": bool(standing) and standing[0].blind,
+        "adjudicating": not standing and verdicts.of_film(shown).differ,
+        "form": _form(shown, own),
+        "readers": regions.of_others(said, request.user),
+        "verdict_keys": [(verdict, verdict.label, VERDICT_KEYS[verdict]) for verdict in Review.Verdict],
         "kind": kind_of(request.GET.get("kind")),
         "undo": verdicts.undoable(request.user),
     }
+
+
+def _form(shown: Film, own: list[Review]) -> ReviewForm:
+    """What a reviewer wrote and drew before is there again, even if it was taken back."""
+    if not own:
+        return ReviewForm(film=shown)
+    return ReviewForm(film=shown, initial={"remark": own[0].remark, "region": own[0].region})
