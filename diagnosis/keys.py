@@ -124,7 +124,7 @@ FILM = Group(
         ),
         Row("Set an end of a distance, a corner or a point of a region", {"Enter": "set", " ": "set"}, Where.PICTURE,
             ("Enter",)),
-        Row("Take the last distance or point away", {"Delete": "back", "Backspace": "back"}, Where.PICTURE, ("Delete",)),
+        Row("Take the last line or point away", {"Delete": "back", "Backspace": "back"}, Where.PICTURE, ("Delete",)),
         Row("Take all distances away, or leave a region undrawn", {"Escape": "clear"}, Where.PICTURE, ("Esc",)),
     ),
     "Mouse: wheel zooms, the middle button moves, the right one zooms. Fingers: one uses the chosen tool, two zoom and "
@@ -146,7 +146,10 @@ REGIONS = Group(
     "Regions",
     (
         Row("Draw a box: drag, or click at two corners", {"b": "box"}),
-        Row("Draw a contour: drag around it, or click from point to point and end at the first", {"c": "outline"}),
+        Row(
+            "Draw a contour: drag around it, or click from point to point and end at the first",
+            {"c": "outline"},
+        ),
         Row("Put a box in the middle, to be moved by keys", {"B": "add"}),
         Row("Other readers' regions shown or hidden", {"a": "readers"}),
         Row("Go from region to region", {"Tab": "next"}, Where.REGION),
@@ -154,9 +157,11 @@ REGIONS = Group(
         Row("Make it larger or smaller", {}, Where.REGION, ("Shift Arrows",)),
         Row("Take it away", {"Delete": "remove", "Backspace": "remove"}, Where.REGION, ("Delete",)),
     ),
-    "A region is moved by its number or its line, a box sized by its corners; the list of regions has buttons for both.",
+    "A region is moved by its number or its line, a box sized by its corners; the list has buttons for both.",
 )
-LINKED = Group("Side by side", (Row("Loosen or fasten the link", {"l": "link"}), Row("Swap the films", {"s": "swap"})))
+LINKED = Group(
+    "Side by side", (Row("Loosen or fasten the link", {"l": "link"}), Row("Swap the films", {"s": "swap"}))
+)
 ROWS = Group(
     "Films",
     (

@@ -20,6 +20,7 @@ from diagnosis.permissions import (
 from diagnosis.queries import with_predictions
 from diagnosis.readingforms import ReviewForm
 from diagnosis.reviewqueue import Kind
+from pneumoweb.accounts.models import User
 
 SHOWN = 12
 
@@ -28,11 +29,13 @@ SHOWN = 12
 @reviewer_required
 def queue(request: UserRequest) -> HttpResponse:
     """The kinds of films to review, how many there are, and the next ones of the chosen kind."""
-    kind = kind_of(request.GET.get("kind"))
+    kind = kind_of(request.user, request.GET.get("kind"))
     rows = reviewqueue.upcoming(request.user, kind, SHOWN)
     context = {
         "kind": kind,
-        "kinds": [(each, reviewqueue.count(request.user, each)) for each in Kind],
+        "kinds": [
+            (each, reviewqueue.count(request.user, each)) for each in reviewqueue.kinds_for(request.user)
+        ],
         "most": reviewqueue.COUNTED,
         "lines": worklistpage.lines_of(request.user, rows),
         "undo": verdicts.undoable(request.user),
@@ -44,7 +47,7 @@ def queue(request: UserRequest) -> HttpResponse:
 @reviewer_required
 def take_next(request: UserRequest) -> HttpResponse:
     """Lend the next film of a kind and open it."""
-    return _to_next(request, kind_of(request.POST.get("kind")))
+    return _to_next(request, kind_of(request.user, request.POST.get("kind")))
 
 
 @require_POST
@@ -78,7 +81,8 @@ def review(request: UserRequest, pk: int) -> HttpResponse:
     """Append a verdict; then go on to the next film, or after a blind verdict show what the model says."""
     prediction = get_prediction_for(request.user, pk)
     form = ReviewForm(request.POST, film=prediction.film)
-    here = f"{reverse('review_film', args=[prediction.film_id])}?kind={kind_of(request.POST.get('kind'))}"
+    kind = kind_of(request.user, request.POST.get("kind"))
+    here = f"{reverse('review_film', args=[prediction.film_id])}?kind={kind}"
     if not form.is_valid():
         for problems in form.errors.values():
             messages.error(request, f"{' '.join(str(p) for p in problems)} Nothing was kept.")
@@ -89,7 +93,7 @@ def review(request: UserRequest, pk: int) -> HttpResponse:
         messages.error(request, str(error))
         return redirect("film", prediction.film_id)
     audit.record(request, AccessLog.Action.REVIEWED, prediction.film.patient, f"film {prediction.film_id}")
-    return redirect(here) if verdict.blind else _to_next(request, kind_of(request.POST.get("kind")))
+    return redirect(here) if verdict.blind else _to_next(request, kind)
 
 
 @require_POST
@@ -108,8 +112,9 @@ def withdraw(request: UserRequest, pk: int) -> HttpResponse:
     return redirect("review_film", shown.pk)
 
 
-def kind_of(said: str | None) -> Kind:
-    return Kind(said) if said in Kind.values else Kind.OLDEST
+def kind_of(user: User, said: str | None) -> Kind:
+    """Return the kind that was asked for, if it is one for this user; else that of the longest waiting."""
+    return Kind(said) if said in reviewqueue.kinds_for(user) else Kind.OLDEST
 
 
 def _to_next(request: UserRequest, kind: Kind) -> HttpResponse:
@@ -136,7 +141,7 @@ def _context(request: UserRequest, shown: Film, prediction: Prediction) -> dict[
         "form": _form(shown, own),
         "readers": regions.of_others(said, request.user),
         "verdict_keys": [(verdict, verdict.label, VERDICT_KEYS[verdict]) for verdict in Review.Verdict],
-        "kind": kind_of(request.GET.get("kind")),
+        "kind": kind_of(request.user, request.GET.get("kind")),
         "undo": verdicts.undoable(request.user),
     }
 
