@@ -4,6 +4,8 @@ import { NAMES, corners } from "review/shapes";
 const SVG = "http://www.w3.org/2000/svg";
 const STEP = 8; // CSS pixels of an arrow key
 const TAG = 24; // CSS pixels: a finger finds it
+// At which side of a region a reader's tag stands, so that regions of the same place do not hide whose they are.
+const SIDES = { A: { low: true }, B: { low: true, right: true }, C: { right: true } };
 
 function make(name, attributes = {}, ...children) {
   const made = document.createElementNS(SVG, name);
@@ -88,8 +90,10 @@ export class Layer {
     const places = corners(region).map(([x, y]) => this.viewer.toStage(x, y));
     const { clientWidth, clientHeight } = this.viewer.stage;
     const keep = (value, most) => Math.max(0, Math.min(value, most));
-    const x = keep(Math.min(...places.map((p) => p.x)), clientWidth - width);
-    const y = keep(Math.min(...places.map((p) => p.y)) - TAG - 3, clientHeight - TAG);
+    const { low, right } = SIDES[group.dataset.reader] ?? {};
+    const [xs, ys] = [places.map((p) => p.x), places.map((p) => p.y)];
+    const x = keep(right ? Math.max(...xs) - width : Math.min(...xs), clientWidth - width);
+    const y = keep(low ? Math.max(...ys) + 3 : Math.min(...ys) - TAG - 3, clientHeight - TAG);
     tag.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
     handles.forEach((handle, n) => {
       handle.setAttribute("cx", places[n].x);
