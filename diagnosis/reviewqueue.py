@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.db import models
 from django.db.models import Q, QuerySet
 
-from diagnosis import loans, worklist
+from diagnosis import blinding, loans, worklist
 from diagnosis.models import WorklistRow
 from pneumoweb.accounts.models import User
 
@@ -44,6 +44,11 @@ ORDERS = {
     Kind.DISPUTED: [Order(Q(disputed=True), ("requested_at", "film"))],
     Kind.CONFIDENT: [Order(OPEN & Q(doubt__gte=CONFIDENT), ("draw", "film"))],
 }
+
+
+def kinds_for(user: User) -> list[Kind]:
+    """Return the kinds the user may choose from. Who reads blind gets one: the others would tell of the answer."""
+    return [Kind.OLDEST] if blinding.reads_blind(user) else list(Kind)
 
 
 def parts(user: User, kind: Kind) -> list[QuerySet[WorklistRow]]:
