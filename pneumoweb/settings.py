@@ -129,9 +129,11 @@ CELERY_WORKER_PROC_ALIVE_TIMEOUT = 120
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "inference"
+# A queue for each kind of work (see diagnosis.waking); two workers share them, see pneumoweb.serve.
 CELERY_TASK_ROUTES = {
-    "diagnosis.tasks.evaluate_waiting": {"queue": "training"},
-    "diagnosis.tasks.read_in_shadow": {"queue": "training"},
+    "diagnosis.tasks.unpack_waiting": {"queue": "zips"},
+    "diagnosis.tasks.evaluate_waiting": {"queue": "evaluation"},
+    "diagnosis.tasks.read_in_shadow": {"queue": "shadow"},
     "diagnosis.tasks.train_waiting": {"queue": "training"},
     "diagnosis.tasks.*": {"queue": "inference"},
 }
