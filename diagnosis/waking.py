@@ -39,5 +39,7 @@ def waiting(task: Task, producer: Producer) -> int:
         return found
 
     patience = task.app.conf.task_publish_retry_policy
+    # Where there is no connection yet, asking for a channel would wait for the broker with a patience of its own.
+    producer.connection.ensure_connection(**patience)
     length: int = producer.connection.ensure(producer, count, **patience)()
     return length
