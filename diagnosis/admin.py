@@ -3,7 +3,8 @@
 from typing import Any, cast
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 
 from diagnosis import audit
 from diagnosis.models import (
@@ -38,6 +39,15 @@ class Records(admin.ModelAdmin):
             what = f"{record._meta.verbose_name} {record.pk} in the administration"
             audit.record(cast(UserRequest, request), AccessLog.Action.SEEN, patient, what)
         return record
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        response = super().changelist_view(request, extra_context)
+        if isinstance(response, TemplateResponse) and response.context_data:
+            records = response.context_data["cl"].result_list
+            patients = {patient.pk for patient in map(self.patient_of, records) if patient}
+            name = f"{self.opts.verbose_name_plural} in the administration"
+            audit.record_list(cast(UserRequest, request), name, patients=patients)
+        return response
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -83,7 +93,7 @@ class FilmRecords(Records):
 class PredictionRecords(Records):
     list_display = ["pk", "film", "model_version", "state", "label", "probability", "attempts", "finished_at"]
     list_filter = ["state", "label", "model_version"]
-    list_select_related = ["film", "model_version"]
+    list_select_related = ["film__patient", "model_version"]
     exclude = ["heatmap"]
 
     def patient_of(self, record: Prediction) -> Patient:
@@ -93,7 +103,7 @@ class PredictionRecords(Records):
 @admin.register(Review)
 class ReviewRecords(Records):
     list_display = ["pk", "prediction", "reviewer", "verdict", "at"]
-    list_select_related = ["prediction", "reviewer"]
+    list_select_related = ["prediction__film__patient", "reviewer"]
 
     def patient_of(self, record: Review) -> Patient:
         return record.prediction.film.patient
@@ -102,7 +112,7 @@ class ReviewRecords(Records):
 @admin.register(Outcome)
 class OutcomeRecords(Records):
     list_display = ["pk", "film", "diagnosis", "source", "by", "at"]
-    list_select_related = ["film", "by"]
+    list_select_related = ["film__patient", "by"]
 
     def patient_of(self, record: Outcome) -> Patient:
         return record.film.patient
@@ -155,3 +165,6 @@ class AccessLogRecords(Records):
     list_select_related = ["user", "patient"]
     list_filter = ["action"]
     search_fields = ["user__email", "patient__mrn"]
+
+    def patient_of(self, record: AccessLog) -> Patient | None:
+        return record.patient

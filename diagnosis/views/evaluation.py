@@ -1,13 +1,15 @@
 """Is the candidate better? Evaluations and their films."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.db.models import F
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from diagnosis import audit, tasks
 from diagnosis import evaluation as comparison
-from diagnosis import tasks
 from diagnosis.models import Evaluation, EvaluationFilm, ModelVersion
 from diagnosis.permissions import UserRequest, staff_required, visible_films
 from ml.images import ImageError, to_png
@@ -35,7 +37,7 @@ def start(request: UserRequest, pk: int) -> HttpResponse:
 def detail(request: UserRequest, pk: int) -> HttpResponse:
     """Both versions side by side, and the films on which they differ; htmx gets the state alone until it is final."""
     shown = get_object_or_404(Evaluation.objects.select_related("candidate", "production", "by"), pk=pk)
-    context = {"evaluation": shown, **progress(shown)}
+    context: dict[str, Any] = {"evaluation": shown, **progress(shown)}
     if request.htmx and not request.htmx.boosted:  # type: ignore[attr-defined]
         response = render(request, "models/_progress.html", context)
         if shown.is_final:
@@ -48,6 +50,9 @@ def detail(request: UserRequest, pk: int) -> HttpResponse:
             "corrected": shown.figures["corrected"],
             "sides": SIDES,
         }
+        rows = [*context["films"]["differ"], *context["films"]["corrected"]]
+        named = {row.film.pk: row.film for row in rows if row.film}
+        audit.record_list(request, f"films of evaluation {pk}", named.values())
     return render(request, "models/evaluation.html", context)
 
 

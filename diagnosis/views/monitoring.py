@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from diagnosis import blinding
+from diagnosis import audit, blinding
 from diagnosis.monitoring import activity, drift, quality, rates
 from diagnosis.monitoring.report import Report
 from diagnosis.monitoring.scope import PERIODS, USUAL, Scope
@@ -114,6 +114,7 @@ def films(request: UserRequest) -> HttpResponse:
     page = Paginator(keys, PAGE).get_page(request.GET.get("page"))
     shown = list(with_predictions(visible_films(request.user)).filter(pk__in=list(page)).order_by("-pk"))
     blinding.conceal(request.user, shown)
+    audit.record_list(request, "reviewed films in monitoring", shown)
     return render(
         request,
         "monitoring/films.html",

@@ -9,7 +9,7 @@ from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from diagnosis import manifest, tasks, training
+from diagnosis import audit, manifest, tasks, training
 from diagnosis.models import NearIdentical, SplitGroup, TrainingRun
 from diagnosis.permissions import UserRequest, staff_required, visible_films
 from diagnosis.training_form import RunForm
@@ -41,6 +41,9 @@ def runs(request: UserRequest) -> HttpResponse:
         "shares": SplitGroup.Share.choices,
         **_suspicions(request),
     }
+    pairs = context["suspicions"]
+    alike = {film.pk: film for pair in pairs for film in (pair.film, pair.other) if film}
+    audit.record_list(request, "near-identical films", alike.values())
     return render(request, "training/list.html", context, status=422 if form.is_bound else 200)
 
 
@@ -48,7 +51,12 @@ def runs(request: UserRequest) -> HttpResponse:
 @staff_required
 def run(request: UserRequest, pk: int) -> HttpResponse:
     """One run: how far it is, its curves, its log, and what came out."""
-    return render(request, "training/run.html", _about(request, pk))
+    context = _about(request, pk)
+    films = visible_films(request.user).filter(
+        pk__in=[row["film"] for row in context["doubted"] if "film" in row]
+    )
+    audit.record_list(request, f"films that run {pk} doubts", films.only("patient"))
+    return render(request, "training/run.html", context)
 
 
 @require_safe
@@ -77,6 +85,7 @@ def manifest_file(request: UserRequest, pk: int) -> FileResponse:
     chosen = get_object_or_404(TrainingRun, pk=pk)
     if not chosen.manifest:
         raise Http404
+    audit.record_list(request, f"manifest of run {pk}", sha256=chosen.manifest_sha256)
     name = f"run-{pk}-manifest.csv"
     return FileResponse(
         chosen.manifest.open("rb"), as_attachment=True, filename=name, content_type="text/csv"
