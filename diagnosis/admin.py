@@ -3,10 +3,11 @@
 from typing import Any, cast
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from diagnosis import audit
+from diagnosis import audit, blinding
 from diagnosis.models import (
     AccessLog,
     Evaluation,
@@ -29,8 +30,20 @@ from diagnosis.permissions import UserRequest
 class Records(admin.ModelAdmin):
     """Read-only. Who opens a record of a patient here is logged as on every other page."""
 
+    film_field = ""
+    """Names the film, in the tables that hold an answer or a label."""
+
     def patient_of(self, record: Any) -> Patient | None:
         return None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Leave out what would tell an administrator of a film that they may still have to read blind."""
+        records = super().get_queryset(request)
+        if not self.film_field:
+            return records
+        return records.exclude(
+            **{f"{self.film_field}__in": blinding.kept_from(cast(UserRequest, request).user)}
+        )
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         record = super().get_object(request, object_id, from_field)
@@ -94,6 +107,7 @@ class PredictionRecords(Records):
     list_display = ["pk", "film", "model_version", "state", "label", "probability", "attempts", "finished_at"]
     list_filter = ["state", "label", "model_version"]
     list_select_related = ["film__patient", "model_version"]
+    film_field = "film"
     exclude = ["heatmap"]
 
     def patient_of(self, record: Prediction) -> Patient:
@@ -104,6 +118,7 @@ class PredictionRecords(Records):
 class ReviewRecords(Records):
     list_display = ["pk", "prediction", "reviewer", "verdict", "at"]
     list_select_related = ["prediction__film__patient", "reviewer"]
+    film_field = "prediction__film"
 
     def patient_of(self, record: Review) -> Patient:
         return record.prediction.film.patient
@@ -113,6 +128,7 @@ class ReviewRecords(Records):
 class OutcomeRecords(Records):
     list_display = ["pk", "film", "diagnosis", "source", "by", "at"]
     list_select_related = ["film__patient", "by"]
+    film_field = "film"
 
     def patient_of(self, record: Outcome) -> Patient:
         return record.film.patient

@@ -110,7 +110,10 @@ def films(request: UserRequest) -> HttpResponse:
     if cell not in ("", *quality.CELLS) or group not in ("", *quality.GROUPS):
         raise Http404
     rows = quality.chosen(quality.judged(wanted.scope), cell, group, of)
-    keys = sorted({row.film_id for row in rows}, reverse=True)
+    found = {row.film_id for row in rows}
+    # To stand in a cell tells both the answer and the label.
+    blind = found & set(blinding.kept_from(request.user).values_list("pk", flat=True)) if cell else set()
+    keys = sorted(found - blind, reverse=True)
     page = Paginator(keys, PAGE).get_page(request.GET.get("page"))
     shown = list(with_predictions(visible_films(request.user)).filter(pk__in=list(page)).order_by("-pk"))
     blinding.conceal(request.user, shown)
@@ -122,6 +125,7 @@ def films(request: UserRequest) -> HttpResponse:
             "asked": wanted,
             "page": page,
             "films": shown,
+            "blind": len(blind),
             "cell": quality.CELLS.get(cell),
             "group": quality.GROUPS[group][0] if group else "",
             "of": of,
