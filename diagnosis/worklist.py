@@ -1,7 +1,7 @@
 """The worklist: derived rows that are quick to filter and sort, and the changes that people make there."""
 
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 
 from django.conf import settings
@@ -131,19 +131,32 @@ def assign(film: Film, to: User | None) -> None:
 
 
 def overdue() -> Q:
-    """Rows that no one has reviewed and that are older than their priority allows."""
-    now, limits = timezone.now(), settings.WAIT_LIMIT_MINUTES
+    """Rows that wait longer for a review than their priority allows, or too long for the model's answer."""
+    now = timezone.now()
     late = Q()
     for priority in Priority:
-        limit = timedelta(minutes=limits[priority.label.lower()])
-        late |= Q(priority=priority, requested_at__lt=now - limit)
-    return Q(reading=WorklistRow.Reading.OPEN) & late
+        late |= Q(priority=priority, requested_at__lt=now - limit(priority.label))
+    queued = Prediction.objects.unfinished().filter(queued_at__lt=now - limit("answer"))
+    unanswered = Q(state=WorklistRow.State.WAITING, film__in=queued.values("film"))
+    return Q(reading=WorklistRow.Reading.OPEN) & late | unanswered
 
 
-def is_overdue(row: WorklistRow) -> bool:
-    """Say of one row what `overdue` asks the database."""
-    limit = timedelta(minutes=settings.WAIT_LIMIT_MINUTES[Priority(row.priority).label.lower()])
-    return row.reading == WorklistRow.Reading.OPEN and row.requested_at < timezone.now() - limit
+def is_overdue(row: WorklistRow, prediction: Prediction | None) -> bool:
+    """Say of one row, whose film's newest prediction is given, what `overdue` asks the database."""
+    if prediction and not prediction.is_final and waits_too_long(prediction.queued_at):
+        return True
+    unreviewed = row.reading == WorklistRow.Reading.OPEN
+    return unreviewed and row.requested_at < timezone.now() - limit(Priority(row.priority).label)
+
+
+def waits_too_long(queued_at: datetime) -> bool:
+    """Whether a film asked for at that moment should have had its answer by now."""
+    return queued_at < timezone.now() - limit("answer")
+
+
+def limit(what: str) -> timedelta:
+    """Return how long a film may wait for the model's `answer`, or by priority for a review."""
+    return timedelta(minutes=settings.WAIT_LIMIT_MINUTES[what.lower()])
 
 
 def not_reviewed_by(user: User) -> Q:

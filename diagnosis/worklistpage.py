@@ -38,7 +38,7 @@ class Line:
 
     @property
     def overdue(self) -> bool:
-        return worklist.is_overdue(self.row)
+        return worklist.is_overdue(self.row, self.film.latest_prediction)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from diagnosis import blinding, reviewqueue, worklist
+from diagnosis import audit, blinding, reviewqueue, worklist
 from diagnosis.models import Film, WorklistRow
 from diagnosis.permissions import UserRequest, roles_of, visible_patients
 from diagnosis.queries import with_predictions
@@ -24,6 +24,7 @@ def home(request: UserRequest) -> HttpResponse:
     keys = list(mine.order_by("-requested_at", "-film").values_list("film", flat=True)[:RECENT])
     newest = list(with_predictions(Film.objects.filter(pk__in=keys).order_by("-pk")))
     blinding.conceal(request.user, newest)
+    audit.record_list(request, "newest films", newest)
     return render(
         request,
         "home.html",

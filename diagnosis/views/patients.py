@@ -30,6 +30,7 @@ def patient_list(request: UserRequest) -> HttpResponse:
     )
     if words and page.number == 1:
         audit.record_search(request, f"patients: {' '.join(words)}")
+    audit.record_list(request, "patients", patients=(patient.pk for patient in page))
     template = "patients/_table.html" if request.htmx and not request.htmx.boosted else "patients/list.html"  # type: ignore[attr-defined]
     return render(request, template, {"page": page, "q": " ".join(words)})
 

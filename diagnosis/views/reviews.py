@@ -30,14 +30,15 @@ SHOWN = 12
 def queue(request: UserRequest) -> HttpResponse:
     """The kinds of films to review, how many there are, and the next ones of the chosen kind."""
     kind = kind_of(request.user, request.GET.get("kind"))
-    rows = reviewqueue.upcoming(request.user, kind, SHOWN)
+    lines = worklistpage.lines_of(request.user, reviewqueue.upcoming(request.user, kind, SHOWN))
+    audit.record_list(request, "review queue", (line.film for line in lines))
     context = {
         "kind": kind,
         "kinds": [
             (each, reviewqueue.count(request.user, each)) for each in reviewqueue.kinds_for(request.user)
         ],
         "most": reviewqueue.COUNTED,
-        "lines": worklistpage.lines_of(request.user, rows),
+        "lines": lines,
         "undo": verdicts.undoable(request.user),
     }
     return render(request, "review/queue.html", context)

@@ -26,6 +26,7 @@ def worklist(request: UserRequest) -> HttpResponse:
     )
     if chosen["q"]:
         audit.record_search(request, f"worklist: {chosen['q']}")
+    audit.record_list(request, "worklist", (line.film for line in page.lines))
     template = "worklist/_table.html" if request.htmx and not request.htmx.boosted else "worklist/list.html"  # type: ignore[attr-defined]
     filters = urlencode({name: value for name, value in chosen.items() if value})
     context = {
