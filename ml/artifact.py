@@ -148,6 +148,7 @@ def describe(card: Card) -> str:
         f"{data['validation']['NORMAL']:,} normal, {data['validation']['PNEUMONIA']:,} pneumonia, "
         f"{data['validation']['patients']:,} patients.",
         *_initialisation_lines(card),
+        *_variant_lines(card),
         "",
         "## Figures on the validation films",
         "",
@@ -211,6 +212,26 @@ def _initialisation_lines(card: Card) -> list[str]:
     return [
         "",
         f"Training started from {start['weights']} (licence {start['licence']}, sha256 `{start['sha256']}`).",
+    ]
+
+
+def _variant_lines(card: Card) -> list[str]:
+    found = card.training.get("variants")
+    if not found:
+        return []
+    return [
+        "",
+        f"It was trained {len(found) - 1} times from the same start, with another order of the films and other changes "
+        "each time, and the weights were averaged. The curves are those of the first. What an epoch is judged by, "
+        "validation films of which every second one is changed:",
+        "",
+        "| weights | loss | AUC | AUC of a second population |",
+        "|---|---|---|---|",
+        *(
+            f"| {row['weights']} | {row['val_loss']:.4f} | {row['val_auc']:.4f} | "
+            f"{format(row['also_val_auc'], '.4f') if 'also_val_auc' in row else ''} |"
+            for row in found
+        ),
     ]
 
 

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from ml import dataset, evidence, export, fitting, metrics, peers, weights
 from ml.dataset import DatasetError, LabelledFilm
 from ml.fitting import Progress, ResumeError
-from ml.images import ImageError, Radiograph
+from ml.images import ImageError, Preparation, Radiograph
 from ml.material import THRESHOLD, TrainingError, ready, rounded
 from ml.plots import comparison_plots
 from ml.stress import AS_THEY_ARE
@@ -50,6 +50,10 @@ class Protocol:
     films: int | None = None
     stress_films: int = 200
     seed: int = 1
+
+    @property
+    def preparation(self) -> Preparation:
+        return Preparation(self.side, RECIPE.preprocessing)
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ def read(directory: Path, protocol: Protocol) -> Films:
     generator = np.random.default_rng([protocol.seed, 404])
     chosen = [split.train[i] for i in _evenly(split.train, protocol.films, generator)]
     return Films(
-        train=fitting.load_films(chosen, RECIPE.working_side, RECIPE.bytes),
+        train=fitting.load_films(chosen, RECIPE),
         train_targets=np.array([film.target for film in chosen]),
         validation=evidence.read(split.validation),
         targets=np.array([film.target for film in split.validation]),
@@ -159,7 +163,7 @@ def _result(
     state = fitting.train_epochs(
         model,
         (films.train, films.train_targets),
-        (ready(judged, protocol.side), films.targets),
+        (ready(judged, protocol.preparation), films.targets),
         recipe=RECIPE,
         epochs=protocol.epochs,
         seed=protocol.seed,
@@ -177,9 +181,9 @@ def _result(
 def _measured(
     name: str, model: keras.Model, state: fitting.State, films: Films, protocol: Protocol
 ) -> dict[str, Any]:
-    probabilities = metrics.sigmoid(fitting.logits(model, ready(films.validation, protocol.side)))
+    probabilities = metrics.sigmoid(fitting.logits(model, ready(films.validation, protocol.preparation)))
     figures = metrics.measure(films.targets, probabilities, THRESHOLD, films.patients, protocol.seed)
-    stress = _stress(model, films, protocol.side)
+    stress = _stress(model, films, protocol.preparation)
     milliseconds, runtime = time_a_film(model, protocol.side)
     return {
         "architecture": name,
@@ -204,11 +208,13 @@ def _measured(
     }
 
 
-def _stress(model: keras.Model, films: Films, side: int) -> list[dict[str, Any]]:
+def _stress(model: keras.Model, films: Films, preparation: Preparation) -> list[dict[str, Any]]:
     """Sensitivity and specificity under every change at the threshold that all have, 0.5."""
     chosen = [films.validation[i] for i in films.stressed]
     found = {
-        stress: fitting.logits(model, ready([evidence.stressed(film, stress) for film in chosen], side))
+        stress: fitting.logits(
+            model, ready([evidence.stressed(film, stress) for film in chosen], preparation)
+        )
         for stress in evidence.STRESSES
         if stress != AS_THEY_ARE
     }

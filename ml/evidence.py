@@ -12,7 +12,7 @@ from scipy import ndimage
 from ml import drawings, gate, gatefit, metrics, strangers
 from ml.dataset import LabelledFilm
 from ml.gate import GateParameters, Likeness
-from ml.images import Radiograph, fit, read_radiograph, standardise
+from ml.images import Preparation, Radiograph, fit, read_radiograph, standardise
 from ml.runtime import Runtime
 from ml.strangers import Stranger
 from ml.stress import AS_THEY_ARE, STRESSES, changed
@@ -52,13 +52,15 @@ def stressed(film: Radiograph, stress: str) -> Radiograph:
     return Radiograph(changed(film.pixels.astype(np.uint8), stress), 8, film.source_format)
 
 
-def stress_logits(films: Sequence[Radiograph], runtime: Runtime, side: int) -> dict[str, NDArray[np.float64]]:
+def stress_logits(
+    films: Sequence[Radiograph], runtime: Runtime, preparation: Preparation
+) -> dict[str, NDArray[np.float64]]:
     """Logits (n,) of all films under every change, through the same preprocessing as a served film's."""
     found: dict[str, NDArray[np.float64]] = {}
     for stress in STRESSES:
         parts = []
         for start in range(0, len(films), 64):
-            some = [standardise(fit(stressed(film, stress), side)) for film in films[start : start + 64]]
+            some = [preparation(stressed(film, stress)) for film in films[start : start + 64]]
             parts.append(runtime.run(np.stack(some)[..., None]).logits)
         found[stress] = np.concatenate(parts).astype(np.float64)
     return found

@@ -21,7 +21,7 @@ import numpy as np
 from ml import artifact, dataset, evidence
 from ml.artifact import ArtifactError, Card
 from ml.dataset import DatasetError
-from ml.images import ImageError
+from ml.images import ImageError, Preparation
 from ml.material import TrainingError, ready
 from ml.network import serving_model
 from ml.runtime import Keras, LiteRT, Outputs, run_all
@@ -101,7 +101,7 @@ def export_version(model: Path, directory: Path, out: Path) -> Card:
         raise TrainingError(
             "Only the TensorFlow backend can convert to LiteRT; run this where it is installed."
         )
-    validation = ready(evidence.read(films.validation), card.input_size)
+    validation = ready(evidence.read(films.validation), Preparation(card.input_size, card.preprocessing))
     found = agreement(
         run_all(Keras(unfinished / artifact.KERAS_FILE), validation), run_all(LiteRT(path, 2), validation)
     )

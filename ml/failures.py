@@ -11,7 +11,7 @@ from PIL import Image
 
 from ml import evidence, gate, metrics
 from ml.gate import GateParameters
-from ml.images import fit, read_radiograph, standardise
+from ml.images import Preparation, fit, read_radiograph
 from ml.runtime import Runtime
 from ml.stress import STRESSES
 
@@ -24,7 +24,7 @@ PICTURE_SIDE = 240
 def find(
     runtime: Runtime,
     parameters: GateParameters,
-    side: int,
+    preparation: Preparation,
     temperature: float,
     threshold: float,
     folder: Path,
@@ -42,7 +42,7 @@ def find(
     for name, truth in sorted(truths.items()):
         film = read_radiograph(samples / name)
         changed = {stress: evidence.stressed(film, stress) for stress in STRESSES}
-        ready = np.stack([standardise(fit(picture, side)) for picture in changed.values()])[..., None]
+        ready = np.stack([preparation(picture) for picture in changed.values()])[..., None]
         probabilities = metrics.sigmoid(runtime.run(ready).logits / temperature)
         tried += len(changed)
         for (stress, picture), probability in zip(changed.items(), probabilities, strict=True):

@@ -20,7 +20,7 @@ from ml import metrics
 from ml.augment import augment
 from ml.averaging import Average
 from ml.dataset import LabelledFilm
-from ml.images import fit, read_radiograph, resize, standardise
+from ml.images import AREA_MEANS, COPY_SIDE, SMOOTHED, Preparation, read_radiograph, standardise
 
 WORKING_SIDE = 128
 """Films are changed at this size and then averaged down: large enough for blur and lettering to be real ones."""
@@ -42,7 +42,7 @@ class Recipe:
     changes every second validation film on purpose before it judges an epoch. `averaging` is the share of itself that
     the running average of the weights keeps at each step; where it is set, the average is judged and kept. `mixing` is
     the share of films that are blended with another of their batch, their labels alike (Zhang et al., "mixup",
-    ICLR 2018).
+    ICLR 2018). `preprocessing` is the rule by which films are brought to the network's size.
     """
 
     working_side: int = WORKING_SIDE
@@ -54,12 +54,13 @@ class Recipe:
     half_precision: bool = False
     averaging: float = 0.0
     mixing: float = 0.0
+    preprocessing: str = AREA_MEANS
 
 
 RECIPES = {
     "sequential": Recipe(),
     "lite0": Recipe(
-        192,
+        COPY_SIDE,
         5e-4,
         0.05,
         0.1,
@@ -68,6 +69,7 @@ RECIPES = {
         half_precision=True,
         averaging=0.995,
         mixing=0.4,
+        preprocessing=SMOOTHED,
     ),
 }
 
@@ -99,7 +101,7 @@ class Progress:
 
 @dataclass
 class State:
-    """What is kept between epochs beside the weights."""
+    """What is kept between epochs beside the weights. `variants` are figures of trainings that were averaged."""
 
     task: dict[str, Any]
     epoch: int = 0
@@ -107,6 +109,7 @@ class State:
     best_loss: float = float("inf")
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    variants: list[dict[str, Any]] = field(default_factory=list)
 
 
 class ResumeError(RuntimeError):
@@ -150,6 +153,10 @@ class Checkpoints:
             if path.name[6:9] not in (f"{state.epoch:03d}", f"{state.best_epoch:03d}"):
                 path.unlink()
 
+    def of_variant(self, number: int) -> Checkpoints:
+        """Those of one of several trainings, within the same folder."""
+        return Checkpoints(self.folder / f"variant-{number}", {**self.state.task, "variant": number})
+
     def delete(self) -> None:
         shutil.rmtree(self.folder)
 
@@ -167,15 +174,17 @@ class PneumoniaAUC(keras.metrics.AUC):
         )
 
 
-def load_films(films: Sequence[LabelledFilm], side: int = WORKING_SIDE, as_bytes: bool = False) -> Stored:
-    """Decode all films once, as (n, side, side) float32 in 0..1, or uint8 in a quarter of the memory.
+def load_films(films: Sequence[LabelledFilm], recipe: Recipe) -> Stored:
+    """Decode all films once, as (n, side, side) of the working side: float32 in 0..1, or uint8 of a quarter of it.
 
     Raises `ImageError` for a film that is none.
     """
 
+    working = Preparation(recipe.working_side, recipe.preprocessing)
+
     def load(film: LabelledFilm) -> Stored:
-        found = fit(read_radiograph(film.path), side)
-        return (found * 255).round().astype(np.uint8) if as_bytes else found
+        found = working.fit(read_radiograph(film.path))
+        return (found * 255).round().astype(np.uint8) if recipe.bytes else found
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         found: list[Any] = list(pool.map(load, films))
@@ -194,14 +203,15 @@ class Draws(keras.utils.PyDataset):
         self,
         films: Stored,
         targets: NDArray[np.int64],
-        side: int,
+        preparation: Preparation,
         seed: int,
         epoch: int,
         also: Also | None = None,
         mixing: float = 0.0,
     ) -> None:
         super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
-        self.films, self.also, self.side, self.seed, self.epoch = films, also, side, seed, epoch
+        self.films, self.also, self.seed, self.epoch = films, also, seed, epoch
+        self.preparation = preparation
         self.mixing = mixing
         generator = np.random.default_rng([seed, epoch])
         batches = max(1, -(-len(films) // BATCH))
@@ -244,7 +254,7 @@ class Draws(keras.utils.PyDataset):
         film = np.asarray(stored, dtype=np.float32)
         if stored.dtype == np.uint8:
             film = film / np.float32(255)
-        return standardise(resize(augment(film, generator), self.side))
+        return standardise(self.preparation.resize(augment(film, generator)))
 
     def _stored(self, place: int) -> Stored:
         if self.also and place >= len(self.films):
@@ -287,8 +297,8 @@ def train_epochs(
     Best is the epoch of the lowest validation loss, in which both classes weigh the same, and a second population
     as much as its share.
     """
-    side = int(model.input_shape[1])
-    steps = len(Draws(*train, side, seed, 0, also))
+    preparation = Preparation(int(model.input_shape[1]), recipe.preprocessing)
+    steps = len(Draws(*train, preparation, seed, 0, also))
     model.compile(
         optimizer=keras.optimizers.AdamW(_schedule(recipe, epochs * steps), weight_decay=recipe.weight_decay),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING),
@@ -305,14 +315,12 @@ def train_epochs(
         begun = time.monotonic()
         _reseed(model, seed, state.epoch)
         reporter = _Reporter(state, epochs, steps, progress)
-        draws = Draws(*train, side, seed, state.epoch, also, recipe.mixing)
+        draws = Draws(*train, preparation, seed, state.epoch, also, recipe.mixing)
         watching = [reporter, average] if average else [reporter]
         fitted = model.fit(draws, epochs=1, verbose=0, shuffle=False, callbacks=watching).history
         row = {name: round(float(fitted[name][-1]), 6) for name in ("loss", "auc", "accuracy")}
         with average.in_place() if average else nullcontext():
-            row |= _judge(logits(model, validation[0]), validation[1])
-            if also:
-                row = _judged_with(row, _judge(logits(model, also.judged), also.judged_targets), also.share)
+            row |= judge(model, validation, also)
         state.epoch += 1
         state.seconds += time.monotonic() - begun
         state.history.append({"epoch": state.epoch, **row})
@@ -338,8 +346,15 @@ def _schedule(recipe: Recipe, steps: int) -> Any:
     )
 
 
-def _judged_with(row: dict[str, float], other: dict[str, float], share: float) -> dict[str, float]:
-    loss = (1 - share) * row["val_loss"] + share * other["val_loss"]
+def judge(
+    model: keras.Model, validation: tuple[Films, NDArray[np.int64]], also: Also | None
+) -> dict[str, float]:
+    """What an epoch is judged by: `val_loss`, `val_auc` and `val_accuracy`, and those of a second population."""
+    row = _judge(logits(model, validation[0]), validation[1])
+    if not also:
+        return row
+    other = _judge(logits(model, also.judged), also.judged_targets)
+    loss = (1 - also.share) * row["val_loss"] + also.share * other["val_loss"]
     return {
         **row,
         "val_loss": round(loss, 6),

@@ -30,7 +30,12 @@ MIN_SIDE = 96
 """Shortest side, in pixels. Below it the network's 62 pixels a side would no longer be averages of the film's own
 pixels, and a lobe of a lung is a handful of dots."""
 
-PREPROCESSING_VERSION = "stretch-area-1"
+AREA_MEANS = "stretch-area-1"
+SMOOTHED = "stretch-smooth-2"
+PREPROCESSINGS = (AREA_MEANS, SMOOTHED)
+"""Rules of resizing, by the names that model cards and receipts give them."""
+COPY_SIDE = 224
+"""Side, in pixels, of the copies that the shipped models learned from."""
 """Names what `fit` and `standardise` do. It changes when they do, since weights are only good for one of them."""
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -141,13 +146,50 @@ def thumbnail(radiograph: Radiograph, side: int = 320) -> bytes:
 
 
 def fit(radiograph: Radiograph, side: int) -> NDArray[np.float32]:
-    """The film as (side, side) float32 in 0..1: the one resize rule of training and inference.
+    """The film as (side, side) float32 in 0..1, by area means: what gate, fingerprint and figures of a picture see.
 
     Height and width are stretched independently, because the films that the model learned from were. Each result
     is the mean of the area that it covers, so a film of 2,000 pixels and its 224 pixel copy give nearly the same.
     """
-    full = np.float32(255.0 if radiograph.pixels.dtype == np.uint8 else 65535.0)
-    return resize(radiograph.pixels, side) / full
+    return resize(radiograph.pixels, side) / _full(radiograph)
+
+
+def _full(radiograph: Radiograph) -> np.float32:
+    return np.float32(255.0 if radiograph.pixels.dtype == np.uint8 else 65535.0)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a network takes its films: stretched to `side` x `side` by the rule of this name, then standardised."""
+
+    side: int
+    rule: str
+
+    def __call__(self, film: Radiograph) -> NDArray[np.float32]:
+        """(side, side), mean 0 and deviation 1."""
+        return standardise(self.fit(film))
+
+    def fit(self, film: Radiograph) -> NDArray[np.float32]:
+        """(side, side) in 0..1, not yet standardised."""
+        return self.resize(film.pixels) / _full(film)
+
+    def resize(self, pixels: Pixels | NDArray[np.float32]) -> NDArray[np.float32]:
+        """(H, W) as (side, side) float32, in the units of the input."""
+        return smooth(pixels, self.side) if self.rule == SMOOTHED else resize(pixels, self.side)
+
+
+def smooth(pixels: Pixels | NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """A (H, W) array as (side, side) float32, in the units of the input, by way of the size of a training copy.
+
+    Area means take one or two pixels of a copy in turn and so leave a pattern in it that no film of full size has.
+    Triangles as wide as two results do not, and they come nearest to how the copies were made.
+    """
+    if pixels.dtype != np.float32 and min(pixels.shape) >= 4 * COPY_SIDE:
+        pixels = _means(pixels, 2 * COPY_SIDE)
+    picture = Image.fromarray(np.asarray(pixels, dtype=np.float32))
+    for wanted in (COPY_SIDE, side):
+        picture = picture.resize((wanted, wanted), Image.Resampling.BILINEAR)
+    return np.asarray(picture, dtype=np.float32)
 
 
 def resize(pixels: Pixels | NDArray[np.float32], side: int) -> NDArray[np.float32]:

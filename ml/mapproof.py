@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ml import evidence, sanity
 from ml.heatmap import SMOOTHING, beyond_normal, to_unit
-from ml.images import Radiograph, fit, standardise
+from ml.images import Preparation, Radiograph, fit
 from ml.runtime import Runtime
 
 QUANTILE, MARGIN = 0.995, 1.1
@@ -32,15 +32,15 @@ class Reader:
 
     runtime: Runtime
     heatmap: dict[str, Any]
-    side: int
+    preparation: Preparation
     cut: float
 
     def read(self, films: Sequence[Radiograph]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Logits (n,) and maps (n, side, side) in 0..1."""
-        outputs = self.runtime.run(np.stack([standardise(fit(film, self.side)) for film in films])[..., None])
+        outputs = self.runtime.run(np.stack([self.preparation(film) for film in films])[..., None])
         reference = np.array(self.heatmap["reference"], dtype=np.float32)
         found = beyond_normal(outputs.maps, reference, self.heatmap.get("smoothing", SMOOTHING))
-        maps = to_unit(found, self.heatmap["scale"], self.heatmap["stride"], self.side)
+        maps = to_unit(found, self.heatmap["scale"], self.heatmap["stride"], self.preparation.side)
         return outputs.logits.astype(np.float64), maps
 
 

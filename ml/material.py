@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ml import dataset, evidence, fitting, metrics
 from ml.dataset import LabelledFilm
-from ml.images import Radiograph, fit, standardise
+from ml.images import Preparation, Radiograph
 from ml.runtime import Runtime, run_all
 
 SECOND_SHARE = 0.25
@@ -77,6 +77,7 @@ class Prepared:
     """A data set in memory."""
 
     split: dataset.Split
+    preparation: Preparation
     films: list[LabelledFilm]
     train: fitting.Stored
     train_targets: NDArray[np.int64]
@@ -93,26 +94,26 @@ class Prepared:
 def prepare(films: list[LabelledFilm], split: dataset.Split, side: int, recipe: fitting.Recipe) -> Prepared:
     """Read the films of both sides of the split. Raises `ImageError` for a film that cannot be read."""
     validation = evidence.read(split.validation)
-    films_ready = ready(validation, side)
+    preparation = Preparation(side, recipe.preprocessing)
+    films_ready = ready(validation, preparation)
     return Prepared(
         split=split,
+        preparation=preparation,
         films=films,
-        train=fitting.load_films(split.train, recipe.working_side, recipe.bytes),
+        train=fitting.load_films(split.train, recipe),
         train_targets=np.array([film.target for film in split.train]),
         validation=validation,
         validation_films=films_ready,
         validation_targets=np.array([film.target for film in split.validation]),
-        judged=ready(evidence.every_second_changed(validation), side)
+        judged=ready(evidence.every_second_changed(validation), preparation)
         if recipe.judge_changed
         else films_ready,
     )
 
 
-def ready(films: Sequence[Radiograph], side: int, standard: bool = True) -> fitting.Films:
-    """Films as the network takes them: (n, side, side, 1), standardised; or in 0..1, where that is wished."""
-    return np.stack([standardise(fit(film, side)) if standard else fit(film, side) for film in films])[
-        ..., None
-    ]
+def ready(films: Sequence[Radiograph], preparation: Preparation) -> fitting.Films:
+    """Films as the network takes them: (n, side, side, 1), standardised."""
+    return np.stack([preparation(film) for film in films])[..., None]
 
 
 class SecondPopulation:
@@ -147,18 +148,18 @@ class SecondPopulation:
         if not self.also:
             return None
         return fitting.Also(
-            fitting.load_films([self.films[i] for i in self.training], recipe.working_side, recipe.bytes),
+            fitting.load_films([self.films[i] for i in self.training], recipe),
             self.targets(self.training),
             self.also.share,
-            ready(self.pictures_of(self.measured), side),
+            ready(self.pictures_of(self.measured), Preparation(side, recipe.preprocessing)),
             self.targets(self.measured),
         )
 
-    def logits(self, runtime: Runtime, side: int) -> NDArray[np.float64]:
+    def logits(self, runtime: Runtime, preparation: Preparation) -> NDArray[np.float64]:
         """Of the films that measure, in their order."""
         if not self.measured:
             return np.zeros(0)
-        return run_all(runtime, ready(self.pictures_of(self.measured), side)).logits.astype(np.float64)
+        return run_all(runtime, ready(self.pictures_of(self.measured), preparation)).logits.astype(np.float64)
 
     def measure(self, logits: NDArray[np.float64], temperature: float, seed: int) -> metrics.Metrics | None:
         """All figures on the labelled films; None where a class is missing."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ml import artifact, fitting, metrics, network
 from ml.augment import augment
 from ml.fitting import LABEL_SMOOTHING, Checkpoints, Progress, State
-from ml.images import resize, standardise
+from ml.images import Preparation, standardise
 from ml.material import Prepared
 from ml.runtime import Keras, LiteRT, Runtime
 
@@ -67,9 +67,9 @@ def train_head(
     its patient (five folds). The embeddings are the checkpoint: the rest takes a second, and is the same each time.
     """
     at_work = time.monotonic()
-    runtime, side = runtime_of(init), int(model.input_shape[1])
+    runtime = runtime_of(init)
     embeddings = _kept(
-        checkpoints.folder / "embeddings.npy", lambda: _embed_training(runtime, prepared, side, seed)
+        checkpoints.folder / "embeddings.npy", lambda: _embed_training(runtime, prepared, seed)
     )
     judged = _kept(checkpoints.folder / "judged.npy", lambda: _embed(runtime, prepared.judged))
     begun = _head_of(model)
@@ -176,7 +176,7 @@ def _embed(runtime: Runtime, films: fitting.Films) -> NDArray[np.float32]:
     return np.concatenate([runtime.run(films[i : i + 32]).embeddings for i in range(0, len(films), 32)])
 
 
-def _embed_training(runtime: Runtime, prepared: Prepared, side: int, seed: int) -> NDArray[np.float32]:
+def _embed_training(runtime: Runtime, prepared: Prepared, seed: int) -> NDArray[np.float32]:
     """Embeddings (copies, n, d) of the training films."""
     found = []
     for copy in range(COPIES):
@@ -184,7 +184,9 @@ def _embed_training(runtime: Runtime, prepared: Prepared, side: int, seed: int) 
         for start in range(0, len(prepared.train), 32):
             films = [
                 _changed(
-                    prepared.train[row], np.random.default_rng([seed, copy, row]) if copy else None, side
+                    prepared.train[row],
+                    np.random.default_rng([seed, copy, row]) if copy else None,
+                    prepared.preparation,
                 )
                 for row in range(start, min(start + 32, len(prepared.train)))
             ]
@@ -193,11 +195,13 @@ def _embed_training(runtime: Runtime, prepared: Prepared, side: int, seed: int) 
     return np.stack(found)
 
 
-def _changed(stored: fitting.Stored, generator: np.random.Generator | None, side: int) -> fitting.Films:
+def _changed(
+    stored: fitting.Stored, generator: np.random.Generator | None, preparation: Preparation
+) -> fitting.Films:
     film = np.asarray(stored, dtype=np.float32)
     if stored.dtype == np.uint8:
         film = film / np.float32(255)
-    return standardise(resize(augment(film, generator) if generator else film, side))
+    return standardise(preparation.resize(augment(film, generator) if generator else film))
 
 
 def _kept(path: Path, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:

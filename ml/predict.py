@@ -19,7 +19,15 @@ from tqdm import tqdm
 from ml import gate, sanity
 from ml.artifact import GATE_FILE, KERAS_FILE, LITERT_FILE, SHIPPED, ArtifactError, check
 from ml.heatmap import SMOOTHING, beyond_normal, heatmap_png, to_unit
-from ml.images import PREPROCESSING_VERSION, ImageError, Radiograph, fit, read_radiograph, standardise
+from ml.images import (
+    PREPROCESSINGS,
+    ImageError,
+    Preparation,
+    Radiograph,
+    fit,
+    read_radiograph,
+    standardise,
+)
 from ml.metrics import sigmoid
 from ml.reference import PictureStatistics, picture_statistics
 from ml.runtime import Keras, LiteRT, Outputs, Runtime
@@ -61,10 +69,10 @@ class Predictor:
     ) -> None:
         self.card = check(model_dir)
         self.name = self.card.name
-        if self.card.preprocessing != PREPROCESSING_VERSION:
+        if self.card.preprocessing not in PREPROCESSINGS:
             raise ArtifactError(
                 f"{model_dir} was trained with preprocessing {self.card.preprocessing}; "
-                f"this is {PREPROCESSING_VERSION}. Train it again or use the release that it came with."
+                f"this release has {' and '.join(PREPROCESSINGS)}. Train it again or use the release that it came with."
             )
         self._reference = np.array(self.card.heatmap["reference"], dtype=np.float32)
         self._gate = gate.load_parameters(model_dir / GATE_FILE)
@@ -76,7 +84,7 @@ class Predictor:
             self._runtime = Keras(model_dir / KERAS_FILE)
         self._receipt = {
             "model": self.name,
-            "preprocessing": PREPROCESSING_VERSION,
+            "preprocessing": self.card.preprocessing,
             "weights_sha256": self.card.files[weights],
             "gate_sha256": self.card.files[GATE_FILE],
             "runtime": self._runtime.name,
@@ -107,8 +115,8 @@ class Predictor:
                 answer.receipt["threshold"] = f"{threshold!r}, the site's operating point"
         accepted = [i for i, answer in enumerate(answers) if answer.status == "accepted"]
         if accepted:
-            side = self.card.input_size
-            fitted = [fit(films[i], side) for i in accepted]
+            preparation = Preparation(self.card.input_size, self.card.preprocessing)
+            fitted = [preparation.fit(films[i]) for i in accepted]
             prepared = np.stack([standardise(film) for film in fitted])[..., None]
             self._fill([answers[i] for i in accepted], self._runtime.run(prepared))
             self._look_at_maps([(small[i], answers[i]) for i in accepted])

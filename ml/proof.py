@@ -6,7 +6,6 @@ import datetime
 import importlib.metadata
 import math
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,8 @@ from ml import (
     strangers,
 )
 from ml.artifact import Card
-from ml.dataset import LabelledFilm
 from ml.gate import GateParameters, load_parameters
-from ml.images import PREPROCESSING_VERSION, resize
+from ml.images import fit, resize
 from ml.material import (
     THRESHOLD,
     About,
@@ -89,8 +87,8 @@ def write(
         export.compress(folder / artifact.KERAS_FILE)
     runtime, outputs, agreement = _choose_runtime(folder, bare, prepared, half)
     targets = prepared.validation_targets
-    stress = evidence.stress_logits(prepared.validation, runtime, side)
-    seconds = second.logits(runtime, side)
+    stress = evidence.stress_logits(prepared.validation, runtime, prepared.preparation)
+    seconds = second.logits(runtime, prepared.preparation)
     calibration = _calibrate(targets, stress, second, seconds)
     cut = calibration["temperature"] * math.log(THRESHOLD / (1 - THRESHOLD))
     probabilities = metrics.sigmoid(outputs.logits / calibration["temperature"])
@@ -105,20 +103,18 @@ def write(
     temperature = calibration["temperature"]
     entries = {"litert": agreement}
     if proof.full_size:
-        entries["full_size"] = _full_size(proof.full_size, prepared.films, runtime, side, cut)
+        entries["full_size"] = _full_size(proof.full_size, prepared, runtime, cut)
     return Card(
         name=name,
         architecture=architecture,
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
         input_size=side,
-        preprocessing=PREPROCESSING_VERSION,
+        preprocessing=prepared.preparation.rule,
         labels=list(dataset.LABELS),
         threshold=THRESHOLD,
         threshold_method=THRESHOLD_METHOD,
         calibration=calibration,
-        heatmap=prove_maps(
-            _heatmap_scale(outputs, targets, architecture), runtime, side, cut, prepared, second
-        ),
+        heatmap=prove_maps(_heatmap_scale(outputs, targets, architecture), runtime, cut, prepared, second),
         gate=gate_entry,
         population=_population(about, second, seconds, calibration["temperature"], figures, seed),
         data=_data(about, prepared),
@@ -145,6 +141,7 @@ def write(
             "mixing": fitting.RECIPES[architecture].mixing,
             "init": state.task["init"],
             "mode": state.task.get("mode", "whole"),
+            "variants": state.variants,
         },
         initialisation=state.task.get("imagenet") or {},
         subgroups=[
@@ -152,12 +149,18 @@ def write(
             *second.subgroups(seconds, calibration["temperature"], seed),
         ],
         operating_points=evidence.operating_points(targets, stress, temperature),
-        failures=failures.find(runtime, gate_parameters, side, temperature, THRESHOLD, folder),
+        failures=failures.find(
+            runtime, gate_parameters, prepared.preparation, temperature, THRESHOLD, folder
+        ),
         reference=reference.describe(
-            prepared.validation, probabilities, targets, prepared.validation_patients, side
+            prepared.validation,
+            probabilities,
+            targets,
+            prepared.validation_patients,
+            prepared.preparation,
         ),
         versions=_versions(),
-        reproducibility=_reproducibility(proof.repeats, figures, outputs, state, prepared, side),
+        reproducibility=_reproducibility(proof.repeats, figures, outputs, state, prepared),
     )
 
 
@@ -257,13 +260,12 @@ def _for_gate(films: fitting.Stored) -> fitting.Films:
 def prove_maps(
     entry: dict[str, Any],
     runtime: Runtime,
-    side: int,
     cut: float,
     prepared: Prepared,
     second: SecondPopulation,
 ) -> dict[str, Any]:
     """The card's `heatmap` with limits and figures of where maps point; `cut` is the threshold as a logit."""
-    reader = mapproof.Reader(runtime, entry, side, cut)
+    reader = mapproof.Reader(runtime, entry, prepared.preparation, cut)
     others = second.pictures_of(second.held_back)
     found = mapproof.prove(reader, prepared.validation, prepared.validation_targets, others, second.name)
     return {**entry, "sanity": found}
@@ -276,7 +278,7 @@ def prove_gate(
     order = np.random.default_rng([seed, 606]).permutation(len(prepared.train))
     teaching = _for_gate(prepared.train[np.sort(order[:GATE_FILMS])])
     if second.limiting:
-        theirs = ready(second.pictures_of(second.limiting), fitting.WORKING_SIDE, standard=False)[..., 0]
+        theirs = np.stack([fit(film, fitting.WORKING_SIDE) for film in second.pictures_of(second.limiting)])
         teaching = np.concatenate([teaching, theirs, theirs])
     pictures = strangers.teaching()
     parameters = evidence.fit_limits(
@@ -374,18 +376,18 @@ def _data(about: About, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _full_size(
-    folder: Path, films: Sequence[LabelledFilm], runtime: Runtime, side: int, cut: float
-) -> dict[str, Any]:
+def _full_size(folder: Path, prepared: Prepared, runtime: Runtime, cut: float) -> dict[str, Any]:
     """Do larger originals get the label of their copies among the training films?"""
-    copies = {film.path.stem: film for film in films}
+    copies = {film.path.stem: film for film in prepared.films}
     pairs = [
         (film, copies[film.path.stem]) for film in dataset.read_folder(folder) if film.path.stem in copies
     ]
     if not pairs:
         raise TrainingError(f"No film in {folder} has the name of a training film.")
-    large = run_all(runtime, ready(evidence.read(pair[0] for pair in pairs), side)).logits
-    small = run_all(runtime, ready(evidence.read(pair[1] for pair in pairs), side)).logits
+    large, small = (
+        run_all(runtime, ready(evidence.read(films), prepared.preparation)).logits
+        for films in zip(*pairs, strict=True)
+    )
     same = int(((large >= cut) == (small >= cut)).sum())
     return {
         "films": len(pairs),
@@ -402,7 +404,6 @@ def _reproducibility(
     outputs: Outputs,
     state: fitting.State,
     prepared: Prepared,
-    side: int,
 ) -> str:
     if repeats is None:
         return "Whether a second training gives the same figures was not measured for this version."
@@ -413,7 +414,7 @@ def _reproducibility(
     runtime: Runtime = (
         LiteRT(repeats / artifact.LITERT_FILE) if litert else Keras(repeats / artifact.KERAS_FILE)
     )
-    earlier = run_all(runtime, ready(prepared.validation, side))
+    earlier = run_all(runtime, prepared.validation_films)
     apart = float(np.abs(earlier.logits - outputs.logits).max())
     return (
         "The same films and seed were trained twice on one machine: the validation AUC was "

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ml.dataset import LABELS
-from ml.images import Radiograph, fit
+from ml.images import Preparation, Radiograph
 
 BINS = 10
 BIT_EDGES = (8.5, 10.5, 12.5, 14.5)
@@ -28,7 +28,7 @@ class PictureStatistics:
 
 
 def picture_statistics(fitted: NDArray[np.float32]) -> PictureStatistics:
-    """Of one film that `ml.images.fit` has made (side, side): some 0.1 ms at 160 pixels."""
+    """Of one film that `Preparation.fit` has made (side, side): some 0.1 ms at 160 pixels."""
     inner = fitted[1:-1, 1:-1]
     around = fitted[:-2, 1:-1] + fitted[2:, 1:-1] + fitted[1:-1, :-2] + fitted[1:-1, 2:]
     return PictureStatistics(
@@ -43,16 +43,16 @@ def describe(
     probabilities: ArrayLike,
     targets: ArrayLike,
     patients: Sequence[str],
-    side: int,
+    preparation: Preparation,
 ) -> dict[str, Any]:
     """The card's `reference`: for each label how many films and patients, and histograms of what monitoring compares.
 
-    `targets` are 0 (normal) or 1 (pneumonia); `side` is the network's. A histogram has inner `edges` (a value that is
-    an edge lies in the upper bin) and the counts of each label apart, because a clinic has another share of pneumonia
-    than the validation films. The edges part films of which half are pneumonia into tenths.
+    `targets` are 0 (normal) or 1 (pneumonia); `preparation` is the network's. A histogram has inner `edges` (a value
+    that is an edge lies in the upper bin) and the counts of each label apart, because a clinic has another share of
+    pneumonia than the validation films. The edges part films of which half are pneumonia into tenths.
     """
     truth = np.asarray(targets, dtype=int)
-    pictures = np.array([astuple(picture_statistics(fit(film, side))) for film in films])
+    pictures = np.array([astuple(picture_statistics(preparation.fit(film))) for film in films])
     values = {"probability": np.asarray(probabilities, dtype=float)}
     values |= {item.name: pictures[:, place] for place, item in enumerate(fields(PictureStatistics))}
     values["aspect"] = np.array([film.width / film.height for film in films])
@@ -61,7 +61,7 @@ def describe(
     edges["bits"] = list(BIT_EDGES)
     owners = np.asarray(patients)
     return {
-        "side": side,
+        "side": preparation.side,
         "films": {label: int((truth == k).sum()) for k, label in enumerate(LABELS)},
         "patients": {label: len(np.unique(owners[truth == k])) for k, label in enumerate(LABELS)},
         "statistics": {

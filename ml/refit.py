@@ -12,7 +12,7 @@ import math
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ def refit(
         raise TrainingError(f"{directory} does not hold the films that {card.name} was trained with.")
     side, seed = card.input_size, card.seed
     second = SecondPopulation(proof or Proof(), also, seed)
-    prepared = prepare(films, divided, side, fitting.RECIPES[card.architecture])
+    recipe = replace(fitting.RECIPES[card.architecture], preprocessing=card.preprocessing)
+    prepared = prepare(films, divided, side, recipe)
     unfinished = out.with_name(out.name + ".partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -57,12 +58,14 @@ def refit(
     np.savez_compressed(unfinished / artifact.GATE_FILE, **asdict(parameters))
     temperature = float(card.calibration["temperature"])
     cut = temperature * math.log(card.threshold / (1 - card.threshold))
-    card.heatmap = prove_maps(card.heatmap, runtime, side, cut, prepared, second)
-    stress = evidence.stress_logits(prepared.validation, runtime, side)
+    card.heatmap = prove_maps(card.heatmap, runtime, cut, prepared, second)
+    stress = evidence.stress_logits(prepared.validation, runtime, prepared.preparation)
     targets = prepared.validation_targets
     card.stress = evidence.stress_table(targets, stress, cut)
     card.operating_points = evidence.operating_points(targets, stress, temperature)
-    card.failures = failures.find(runtime, parameters, side, temperature, card.threshold, unfinished)
+    card.failures = failures.find(
+        runtime, parameters, prepared.preparation, temperature, card.threshold, unfinished
+    )
     card.name = out.name
     artifact.seal(unfinished, card)
     unfinished.rename(out)

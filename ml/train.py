@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from ml.artifact import ArtifactError, Card
 from ml.catalogue import MODES
 from ml.dataset import DatasetError
 from ml.fitting import Progress, ResumeError
-from ml.images import PREPROCESSING_VERSION, ImageError
+from ml.images import ImageError
 from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
 from ml.proof import write
 from ml.runtime import run_all
@@ -33,6 +33,8 @@ from ml.weights import WeightsError
 
 __all__ = ["About", "Proof", "Second", "TrainingError", "train"]
 VALIDATION_SHARE = 0.2
+VARIANT = 1000
+"""How far apart the seeds of variants are, for the order of films and for their changes."""
 
 
 def train(
@@ -42,6 +44,7 @@ def train(
     architecture: str = "sequential",
     epochs: int = 20,
     seed: int = 1,
+    variants: int = 1,
     init: Path | None = None,
     mode: str = "whole",
     imagenet: Path | None = None,
@@ -56,11 +59,12 @@ def train(
     """Train on the films of `directory` and leave a model version in `out`, which must not exist yet.
 
     Work in progress is kept beside it, in `out` + `.unfinished`, so that the same call goes on after a crash. `init`
-    is a model version to start from, `imagenet` a checkpoint of ImageNet weights. `mode` says what of it learns: `head`
-    (the classifier alone), `last` (the last stages) or `whole`. Into the file `answers` goes what the model, or one
-    like it, says of films that it did not learn from. With `patience`, training ends when so many epochs in a row
-    were no better. Raises `DatasetError`, `ImageError`,
-    `ArtifactError`, `TrainingError`, `WeightsError` and `ResumeError`, each with a sentence.
+    is a model version to start from (its rule of resizing stays), `imagenet` a checkpoint of ImageNet weights. `mode`
+    says what of it learns: `head` (the classifier alone), `last` (the last stages) or `whole`. With `variants`, it is
+    trained so often, with another order of the films and other changes, and the weights are averaged. Into the
+    file `answers` goes what the model, or one like it, says of films that it did not learn from. With `patience`,
+    training ends when so many epochs in a row were no better. Raises `DatasetError`, `ImageError`, `ArtifactError`,
+    `TrainingError`, `WeightsError` and `ResumeError`, each with a sentence.
     """
     if out.exists():
         raise TrainingError(f"{out} is already there; choose another folder or delete it.")
@@ -70,6 +74,8 @@ def train(
         )
     if epochs < 1:
         raise TrainingError("At least one epoch is needed.")
+    if variants < 1 or (variants > 1 and mode == "head"):
+        raise TrainingError("Variants are one or more; the classifier alone needs no more than one.")
     if patience is not None and patience < 1:
         raise TrainingError("Patience is a number of epochs, at least one.")
     if imagenet and (init or architecture != "lite0"):
@@ -82,6 +88,8 @@ def train(
     if also and proof.second_population:
         raise TrainingError("A second population either trains or only measures, not both.")
     start = artifact.check(init) if init else None
+    if start:
+        recipe = replace(recipe, preprocessing=start.preprocessing)
     stage("Reading the films")
     films = dataset.read_folder(directory)
     if any(film.label is None for film in films):
@@ -93,7 +101,7 @@ def train(
         "architecture": architecture,
         "epochs": epochs,
         "seed": seed,
-        "preprocessing": PREPROCESSING_VERSION,
+        "preprocessing": recipe.preprocessing,
         "init": artifact.artifact_hash(init) if init else None,
         "imagenet": weights.describe(imagenet) if imagenet else None,
     }
@@ -101,6 +109,8 @@ def train(
         task["mode"] = mode
     if patience:
         task["patience"] = patience
+    if variants > 1:
+        task["variants"] = variants
     second = SecondPopulation(proof, also, seed)
     if also:
         task["also"] = {"data": dataset.data_hash(second.films), "share": also.share}
@@ -121,17 +131,16 @@ def train(
     else:
         if mode == "last":
             modes.hold_first_stages(model)
-        state = fitting.train_epochs(
+        state = _train_variants(
             model,
-            (prepared.train, prepared.train_targets),
-            (prepared.judged, prepared.validation_targets),
-            recipe=recipe,
-            also=second.for_training(recipe, network.INPUT_SIDES[architecture]),
-            epochs=epochs,
-            seed=seed,
-            checkpoints=checkpoints,
-            progress=progress,
-            patience=patience,
+            prepared,
+            second.for_training(recipe, network.INPUT_SIDES[architecture]),
+            recipe,
+            [seed + VARIANT * number for number in range(variants)],
+            epochs,
+            patience,
+            checkpoints,
+            progress,
         )
     stage("Exporting and measuring")
     unfinished = out.with_name(out.name + ".partial")
@@ -146,6 +155,79 @@ def train(
     unfinished.rename(out)
     checkpoints.delete()
     return artifact.load_card(out)
+
+
+def _train_variants(
+    model: keras.Model,
+    prepared: Prepared,
+    also: fitting.Also | None,
+    recipe: fitting.Recipe,
+    seeds: Sequence[int],
+    epochs: int,
+    patience: int | None,
+    checkpoints: fitting.Checkpoints,
+    progress: Callable[[Progress], None] | None,
+) -> fitting.State:
+    """One training for each seed, all from the weights that `model` has; it has the mean of their best weights after.
+
+    Trainings from one start that differ in order and changes end in one valley, and its middle holds better on films
+    of another kind than any point of its sides (Wortsman et al., "Model soups", ICML 2022; Ramé et al., "Diverse
+    weight averaging", NeurIPS 2022). Returns the state of the first, with `variants`, a row for each.
+    """
+    start = model.get_weights()
+    found, states = [np.zeros_like(one, dtype=np.float64) for one in start], []
+    for number, seed in enumerate(seeds):
+        model.set_weights(start)
+        states.append(
+            fitting.train_epochs(
+                model,
+                (prepared.train, prepared.train_targets),
+                (prepared.judged, prepared.validation_targets),
+                recipe=recipe,
+                also=also,
+                epochs=epochs,
+                seed=seed,
+                checkpoints=checkpoints.of_variant(number) if len(seeds) > 1 else checkpoints,
+                progress=_shifted(progress, number, len(seeds)),
+                patience=patience,
+            )
+        )
+        for total, one in zip(found, model.get_weights(), strict=True):
+            total += one / len(seeds)
+    if len(seeds) > 1:
+        model.set_weights([total.astype(one.dtype) for total, one in zip(found, start, strict=True)])
+        together = fitting.judge(model, (prepared.judged, prepared.validation_targets), also)
+        states[0].seconds = sum(state.seconds for state in states)
+        states[0].variants = [
+            *(
+                {
+                    "weights": f"variant {number}, epoch {state.best_epoch}",
+                    **state.history[state.best_epoch - 1],
+                }
+                for number, state in enumerate(states, start=1)
+            ),
+            {"weights": "their mean", **together},
+        ]
+    return states[0]
+
+
+def _shifted(
+    progress: Callable[[Progress], None] | None, number: int, variants: int
+) -> Callable[[Progress], None] | None:
+    """Progress of one of several trainings as that of all."""
+    if progress is None or variants == 1:
+        return progress
+
+    def report(found: Progress) -> None:
+        whole = found.epochs * found.steps
+        rest = whole - (found.epoch - 1) * found.steps - found.step
+        left = found.seconds_left
+        if left and rest:
+            left += left / rest * whole * (variants - number - 1)
+        epoch, epochs = number * found.epochs + found.epoch, variants * found.epochs
+        progress(replace(found, epoch=epoch, epochs=epochs, seconds_left=left))
+
+    return report
 
 
 def _make_repeatable(seed: int) -> None:
@@ -247,6 +329,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--patience", type=int, metavar="N", help="stop after N epochs without a lower validation loss"
     )
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--variants", type=int, default=1, metavar="N", help="train N times and average the weights"
+    )
     parser.add_argument("--init", type=Path, metavar="DIR", help="model version to start from")
     parser.add_argument("--mode", choices=MODES, default="whole", help="what of the start version learns")
     parser.add_argument(
@@ -288,6 +373,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             architecture=options.architecture,
             epochs=options.epochs,
             seed=options.seed,
+            variants=options.variants,
             init=options.init,
             mode=options.mode,
             imagenet=weights.find(options.imagenet) if options.imagenet else None,

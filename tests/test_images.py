@@ -267,6 +267,30 @@ def test_fit_averages_areas_so_that_size_hardly_matters() -> None:
     assert fit(film(large), 62).shape == (62, 62)
 
 
+def test_a_full_size_film_and_its_copy_are_prepared_nearly_alike() -> None:
+    large = np.asarray(Image.fromarray(chest(3, True, 224)).resize((2100, 1700), Image.Resampling.BICUBIC))
+    grain = np.random.default_rng(1).normal(0, 12, large.shape)
+    large = (large + grain).clip(0, 255).astype(np.uint8)
+    copy = np.asarray(Image.fromarray(large).resize((224, 224), Image.Resampling.BILINEAR))
+
+    def apart(rule: str) -> float:
+        preparation = images.Preparation(160, rule)
+        return float(np.abs(preparation(film(large)) - preparation(film(copy))).mean())
+
+    assert apart(images.SMOOTHED) < 0.5 * apart(images.AREA_MEANS)
+
+
+@pytest.mark.parametrize("size", [(224, 224), (2000, 1600), (130, 900), (128, 128)])
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_the_smooth_rule_takes_every_size_and_depth(size: tuple[int, int], depth: type) -> None:
+    ramp: Any = np.linspace(0, np.iinfo(depth).max, size[1]).astype(depth)
+    found = images.Preparation(160, images.SMOOTHED).fit(film(np.tile(ramp, (size[0], 1))))
+    assert found.shape == (160, 160)
+    np.testing.assert_allclose(
+        found[3:-3, 3:-3], np.tile((np.arange(160) + 0.5) / 160, (160, 1))[3:-3, 3:-3], atol=0.01
+    )
+
+
 @pytest.mark.parametrize("size", [(224, 224), (1001, 763), (62, 62), (100, 640)])
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
 def test_the_fast_means_are_those_of_the_box_filter(size: tuple[int, int], depth: type) -> None:

@@ -9,7 +9,7 @@ import pytest
 from ml import artifact, catalogue, fitting, modes, network
 from ml.artifact import KERAS_FILE, SHIPPED_BEFORE
 from ml.dataset import LabelledFilm, Split
-from ml.images import fit, standardise
+from ml.images import AREA_MEANS, Preparation, fit, standardise
 from ml.material import Prepared
 from ml.runtime import LiteRT
 from tests.ml_films import chest, film, unit
@@ -31,6 +31,7 @@ def prepared() -> Prepared:
     ready = np.stack([standardise(fit(film(d), SIDE)) for d in drawings])[..., None]
     return Prepared(
         split=Split(labelled[:FILMS], labelled[FILMS:]),
+        preparation=Preparation(SIDE, AREA_MEANS),
         films=list(labelled),
         train=np.stack([unit(drawing) for drawing in drawings[:FILMS]]),
         train_targets=targets[:FILMS],

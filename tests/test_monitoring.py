@@ -22,7 +22,7 @@ from diagnosis.monitoring.report import Report
 from diagnosis.monitoring.scope import Scope
 from diagnosis.monitoring.tables import Table
 from ml import reference
-from ml.images import Radiograph
+from ml.images import AREA_MEANS, Preparation, Radiograph
 from ml.metrics import wilson
 from pneumoweb.accounts.models import Clinic, User
 from tests.factories import (
@@ -255,7 +255,11 @@ def described() -> dict[str, Any]:
         for t in targets
     ]
     return reference.describe(
-        films, _probabilities(targets, generator), targets, [str(n) for n in range(400)], 96
+        films,
+        _probabilities(targets, generator),
+        targets,
+        [str(n) for n in range(400)],
+        Preparation(96, AREA_MEANS),
     )
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ml.artifact import SHIPPED, SHIPPED_BEFORE, ArtifactError, load_card
 from ml.gate import population_findings
-from ml.images import Radiograph, read_radiograph
+from ml.images import PREPROCESSINGS, Radiograph, read_radiograph
 from ml.predict import Predictor, heatmap_png
 from tests.ml_films import SAMPLES, film, grey, jpeg, png
 
@@ -209,6 +209,19 @@ def test_other_preprocessing_is_not_served(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("ml.predict.check", lambda _: replace(load_card(SHIPPED), preprocessing="another"))
     with pytest.raises(ArtifactError, match="preprocessing another"):
         Predictor(SHIPPED)
+
+
+def test_films_are_resized_by_the_rule_of_the_card(
+    films: list[Radiograph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for rule in PREPROCESSINGS:
+        monkeypatch.setattr(
+            "ml.predict.check", lambda _, rule=rule: replace(load_card(SHIPPED), preprocessing=rule)
+        )
+        found.append(Predictor(SHIPPED).predict(films)[0])
+        assert found[-1].receipt["preprocessing"] == rule
+    assert found[0].probability != found[1].probability
 
 
 def test_litert_needs_neither_tensorflow_nor_keras() -> None:

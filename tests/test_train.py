@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from ml import artifact, augment, fitting, network
 from ml.artifact import Card
 from ml.fitting import Progress, ResumeError
-from ml.images import read_radiograph, resize, standardise
+from ml.images import AREA_MEANS, Preparation, read_radiograph, resize, standardise
 from ml.predict import Predictor
 from ml.train import About, Proof, Second, TrainingError, train
 from tests.ml_films import FILES, PICTURES, chest, data_set, unit
@@ -131,6 +132,40 @@ def test_a_model_can_be_the_start_of_the_next(films: Path, trained: Path, card: 
     assert "no logit differed" in following.reproducibility
 
 
+def test_variants_are_averaged_also_after_an_interruption(films: Path, tmp_path: Path) -> None:
+    out, kept = tmp_path / "mean", tmp_path / "kept"
+    reports: list[Progress] = []
+
+    def watch(progress: Progress) -> None:
+        reports.append(progress)
+        if progress.finished_epoch and progress.epoch == 1 and not kept.exists():
+            shutil.copytree(out.with_name("mean.unfinished"), kept)
+            raise KeyboardInterrupt
+        if progress.finished_epoch and progress.epoch == 2:
+            shutil.copytree(out.with_name("mean.unfinished"), kept, dirs_exist_ok=True)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(films, out, epochs=1, variants=2, seed=5, progress=watch)
+    found = train(films, out, epochs=1, variants=2, seed=5, progress=watch)
+    assert [report.epoch for report in reports if report.finished_epoch] == [1, 2]
+    assert {report.epochs for report in reports} == {2}
+    rows = found.training["variants"]
+    assert [row["weights"] for row in rows] == ["variant 1, epoch 1", "variant 2, epoch 1", "their mean"]
+    assert "| their mean |" in (out / "MODEL_CARD.md").read_text()
+    networks = [network.ARCHITECTURES["sequential"](62) for _ in range(2)]
+    for number, one in enumerate(networks):
+        one.load_weights(kept / f"variant-{number}" / "epoch-001.weights.h5")
+    mean = keras.saving.load_model(out / artifact.KERAS_FILE, compile=False)
+    for whole, first, second in zip(
+        mean.get_weights(), networks[0].get_weights(), networks[1].get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(whole, (first + second) / 2, atol=1e-6)
+    assert any(
+        np.abs(one - other).max() > 1e-4
+        for one, other in zip(*(model.get_weights() for model in networks), strict=True)
+    )
+
+
 def test_what_is_there_is_never_overwritten(films: Path, trained: Path) -> None:
     before = artifact.artifact_hash(trained)
     with pytest.raises(TrainingError, match="already there"):
@@ -170,7 +205,7 @@ def test_the_command_without_films(tmp_path: Path) -> None:
 def test_classes_are_drawn_evenly_and_films_as_often_as_each_other() -> None:
     pictures = np.stack([unit(chest(seed, False)) for seed in range(40)])
     targets = np.array([0] * 8 + [1] * 32)
-    draws = fitting.Draws(pictures, targets, 62, seed=1, epoch=0)
+    draws = fitting.Draws(pictures, targets, Preparation(62, AREA_MEANS), seed=1, epoch=0)
     assert all(draws[i][1].mean(axis=0).tolist() == [0.5, 0.5] for i in range(len(draws)))
     times = np.bincount(draws.order, minlength=40)
     assert np.ptp(times[:8]) <= 1
@@ -182,7 +217,7 @@ def test_a_draw_depends_on_seed_and_epoch_alone() -> None:
     targets = np.array([0, 1] * 4)
 
     def first(seed: int, epoch: int) -> np.ndarray:
-        return fitting.Draws(pictures, targets, 62, seed, epoch)[0][0]
+        return fitting.Draws(pictures, targets, Preparation(62, AREA_MEANS), seed, epoch)[0][0]
 
     np.testing.assert_array_equal(first(1, 0), first(1, 0))
     assert not np.array_equal(first(1, 0), first(1, 1))
@@ -192,8 +227,10 @@ def test_a_draw_depends_on_seed_and_epoch_alone() -> None:
 def test_blended_films_have_blended_labels() -> None:
     pictures = np.stack([unit(chest(seed, False)) for seed in range(40)])
     targets = np.array([0, 1] * 20)
-    plain = fitting.Draws(pictures, targets, 62, seed=1, epoch=0)[0]
-    films, labels = fitting.Draws(pictures, targets, 62, seed=1, epoch=0, mixing=0.5)[0]
+    plain = fitting.Draws(pictures, targets, Preparation(62, AREA_MEANS), seed=1, epoch=0)[0]
+    films, labels = fitting.Draws(
+        pictures, targets, Preparation(62, AREA_MEANS), seed=1, epoch=0, mixing=0.5
+    )[0]
     np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(films.std(axis=(1, 2, 3)), 1, atol=1e-4)
     same = np.isclose(films, plain[0], atol=1e-5).all(axis=(1, 2, 3))
@@ -260,7 +297,7 @@ def test_a_second_population_trains_with_classes_drawn_evenly() -> None:
     targets = np.array([0] * 10 + [1] * 30)
     others = np.array([0] * 15 + [1] * 5)
     also = fitting.Also(pictures[40:], others, 0.25, np.zeros((1, 32, 32, 1), np.float32), np.array([1]))
-    draws = fitting.Draws(pictures[:40], targets, 32, seed=1, epoch=0, also=also)
+    draws = fitting.Draws(pictures[:40], targets, Preparation(32, AREA_MEANS), seed=1, epoch=0, also=also)
     theirs = draws.order.reshape(len(draws), fitting.BATCH) >= 40
     assert (theirs.sum(axis=1) == fitting.BATCH // 4).all()
     for rows in (theirs.reshape(-1), ~theirs.reshape(-1)):

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ml.artifact import KERAS_FILE, LITERT_FILE, SHIPPED, load_card
-from ml.images import fit, read_radiograph, standardise
+from ml.images import Preparation, read_radiograph
 from ml.predict import Predictor
 from ml.runtime import Keras, LiteRT
 from tests.ml_films import SAMPLES
@@ -98,10 +98,11 @@ def _share_rows() -> list[dict[str, Any]]:
     content = buffer.getvalue()
     film = read_radiograph(content)
     predictor, runtime = Predictor(), LiteRT(SHIPPED / LITERT_FILE)
-    ready = standardise(fit(film, predictor.card.input_size))[None, ..., None]
+    preparation = Preparation(predictor.card.input_size, predictor.card.preprocessing)
+    ready = preparation(film)[None, ..., None]
     steps = {
         "decode": _median(lambda: read_radiograph(content)),
-        "resize": _median(lambda: standardise(fit(film, predictor.card.input_size))),
+        "resize": _median(lambda: preparation(film)),
         "network": _median(lambda: runtime.run(ready)),
         "whole answer: decode, gate, resize, network, heatmap, receipt": _median(
             lambda: predictor.predict([read_radiograph(content)])
