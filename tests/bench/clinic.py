@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from django.core.management.color import no_style
 from django.db import connection, transaction
 from django.db.models import Max, Model
 from django.utils import timezone
@@ -26,11 +27,12 @@ MINUTES = 5
 
 @dataclass(frozen=True)
 class Filled:
-    """The clinic with its reviewer, for whom pages are drawn, and its patients' first key."""
+    """The clinic with its reviewer, for whom pages are drawn, and two of its patients (keys)."""
 
     clinic: Clinic
     user: User
     first_patient: int
+    last_patient: int
 
 
 def fill(number: int) -> Filled:
@@ -46,7 +48,8 @@ def fill(number: int) -> Filled:
     patient = f"{base[Patient]} + CASE WHEN i <= 40 THEN 1 ELSE 2 + (i - 41) / 8 END"
     answered = f"i % 50 <> 0 AND i <= {number - 20}"
     ill, done = "i % 5 = 0", f"i <= {number - number // 20}"
-    reading = f"CASE WHEN {done} THEN 'done' WHEN i % 200 = 1 THEN 'differ' WHEN i % 40 = 1 THEN 'second' ELSE 'open' END"
+    second = f"i % 40 = 1 AND NOT ({done})"
+    reading = f"CASE WHEN {done} THEN 'done' WHEN {second} THEN 'second' ELSE 'open' END"
     priority = "CASE WHEN i % 100 = 7 THEN 2 WHEN i % 20 = 1 THEN 1 ELSE 0 END"
     label = f"CASE WHEN {answered} THEN CASE WHEN {ill} THEN 'PNEUMONIA' ELSE 'NORMAL' END ELSE '' END"
     score = f"CASE WHEN {ill} THEN 0.5 ELSE 0.0 END + (i % 997) / 2000.0"
@@ -81,11 +84,14 @@ def fill(number: int) -> Filled:
             "state": f"CASE WHEN {answered} THEN 'succeeded' WHEN i % 50 = 0 THEN 'rejected' ELSE 'queued' END",
             "probability": f"CASE WHEN {answered} THEN {score} END",
             "threshold": f"CASE WHEN {answered} THEN 0.5 END",
+            "waiting_seconds": f"CASE WHEN {answered} THEN 0.3 + i % 13 END",
+            "reading_seconds": f"CASE WHEN {answered} THEN 0.1 + i % 7 END",
         })  # fmt: skip
         insert(Review, number, {
             "id": f"{review} + i", "prediction_id": f"{base[Prediction]} + i", "reviewer_id": other.pk,
             "verdict": f"CASE WHEN {ill} AND i % 30 <> 0 THEN 'pneumonia' ELSE 'normal' END", "at": at["moment"],
-        }, f"{done} OR {reading} <> 'open'")  # fmt: skip
+            "second_wanted": at["truth"].format(second),
+        }, f"{done} OR {second}")  # fmt: skip
         insert(WorklistRow, number, {
             "film_id": f"{base[Film]} + i", "clinic_id": clinic.pk, "patient_id": patient, "label": label,
             "priority": priority, "assigned_to_id": assigned, "reading": reading, "requested_at": at["moment"],
@@ -103,10 +109,12 @@ def fill(number: int) -> Filled:
         })  # fmt: skip
     with connection.cursor() as cursor:
         models = [Patient, Study, Film, Prediction, Review, AccessLog]
-        for statement in connection.ops.sequence_reset_sql(_no_style(), models):
+        for statement in connection.ops.sequence_reset_sql(no_style(), models):
             cursor.execute(statement)
-        cursor.execute("ANALYZE" if connection.vendor == "postgresql" else "SELECT 1")
-    return Filled(clinic, user, base[Patient] + 1)
+        if connection.vendor == "postgresql":
+            cursor.execute("ANALYZE")
+    by_name = Patient.objects.filter(clinic=clinic).order_by("-name")
+    return Filled(clinic, user, base[Patient] + 1, by_name[min(10, len(by_name[:11]) - 1)].pk)
 
 
 def check(filled: Filled) -> None:
@@ -127,17 +135,17 @@ def insert(model: type[Model], number: int, columns: Mapping[str, object], condi
         for field in model._meta.concrete_fields
         if field.column not in columns
     }
+    # A per cent sign in SQL is doubled, as single ones mark what the driver fills in.
+    said = [f"({expression})".replace("%", "%%") for expression in columns.values()]
     names = ", ".join(f'"{name}"' for name in [*columns, *others])
-    values = ", ".join([*(f"({said})" for said in columns.values()), *["%s"] * len(others)])
+    values = ", ".join([*said, *["%s"] * len(others)])
+    condition = condition.replace("%", "%%")
     numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {number})"
-    said = f"{numbers} SELECT {values.replace('i %', 'i %%')} FROM n WHERE {condition.replace('i %', 'i %%')}"
-    said = said.replace("7919 %", "7919 %%")
-    if connection.vendor == "postgresql":
-        command = f'INSERT INTO "{model._meta.db_table}" ({names}) {said}'
-    else:
-        command = f'INSERT INTO "{model._meta.db_table}" ({names}) {said}'
     with connection.cursor() as cursor:
-        cursor.execute(command, list(others.values()))
+        cursor.execute(
+            f'{numbers} INSERT INTO "{model._meta.db_table}" ({names}) SELECT {values} FROM n WHERE {condition}',
+            list(others.values()),
+        )
 
 
 def moments(number: int) -> dict[str, str]:
@@ -149,15 +157,9 @@ def moments(number: int) -> dict[str, str]:
         key = "CAST(LPAD(TO_HEX(i), 32, '0') AS uuid)"
         return {"moment": moment, "day": f"CAST({moment} AS date)", "key": key, "truth": "{}"}
     moment = f"datetime('{now}', '-' || ({ago}) || ' minutes')"
-    return {"moment": moment, "day": f"date({moment})", "key": "printf('%%032x', i)", "truth": "CASE WHEN {} THEN 1 ELSE 0 END"}
+    return {"moment": moment, "day": f"date({moment})", "key": "printf('%032x', i)", "truth": "CASE WHEN {} THEN 1 ELSE 0 END"}
 
 
 def top(model: type[Model]) -> int:
     found: Any = model._default_manager.aggregate(top=Max("pk"))["top"]
     return int(found or 0)
-
-
-def _no_style() -> Any:
-    from django.core.management.color import no_style
-
-    return no_style()
