@@ -28,7 +28,6 @@ from diagnosis.models import (
 from diagnosis.permissions import UserRequest
 from pneumoweb.accounts.models import User
 
-
 COUNTED = 10_000
 FOUND = 500
 

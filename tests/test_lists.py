@@ -63,7 +63,11 @@ def test_many_films_are_read_in_order_and_few_are_looked_up(
     for sort, order in worklistpage.ORDERS.items():
         (part,) = worklistpage.in_order(reviewer, asked(show=show, sort=sort, **chosen))
         for place in (None, [0] * len(order)):
-            following = part.filter(places.beyond(order, place)) if place and sort in ("urgency", "suspicion") else part
+            following = (
+                part.filter(places.beyond(order, place))
+                if place and sort in ("urgency", "suspicion")
+                else part
+            )
             reading = plan(following.order_by(*order)[:50])
             assert "USING INDEX worklist_" in reading
             assert "B-TREE" not in reading

@@ -5,48 +5,51 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0004_reading'),
-        ('diagnosis', '0009_evaluation'),
+        ("accounts", "0004_reading"),
+        ("diagnosis", "0009_evaluation"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.RemoveIndex(
-            model_name='patient',
-            name='patient_by_clinic_name',
+            model_name="patient",
+            name="patient_by_clinic_name",
         ),
         migrations.AddIndex(
-            model_name='patient',
-            index=models.Index(fields=['clinic', 'name', 'mrn'], name='patient_search'),
+            model_name="patient",
+            index=models.Index(fields=["clinic", "name", "mrn"], name="patient_search"),
         ),
         migrations.AddIndex(
-            model_name='patient',
-            index=models.Index(fields=['name', 'mrn'], name='patient_search_everywhere'),
+            model_name="patient",
+            index=models.Index(fields=["name", "mrn"], name="patient_search_everywhere"),
         ),
         migrations.AddIndex(
-            model_name='worklistrow',
-            index=models.Index(fields=['clinic', 'todo', '-suspicion', '-film'], name='worklist_todo_suspicion'),
+            model_name="worklistrow",
+            index=models.Index(
+                fields=["clinic", "todo", "-suspicion", "-film"], name="worklist_todo_suspicion"
+            ),
         ),
         migrations.AddIndex(
-            model_name='worklistrow',
-            index=models.Index(fields=['clinic', 'todo', '-requested_at', '-film'], name='worklist_todo_age'),
+            model_name="worklistrow",
+            index=models.Index(fields=["clinic", "todo", "-requested_at", "-film"], name="worklist_todo_age"),
         ),
         migrations.AddIndex(
-            model_name='worklistrow',
-            index=models.Index(fields=['clinic', 'todo', '-priority', 'requested_at', 'film'], name='worklist_todo_blind'),
+            model_name="worklistrow",
+            index=models.Index(
+                fields=["clinic", "todo", "-priority", "requested_at", "film"], name="worklist_todo_blind"
+            ),
         ),
         migrations.AddIndex(
-            model_name='worklistrow',
-            index=models.Index(fields=['clinic', 'state', 'todo'], name='worklist_state'),
+            model_name="worklistrow",
+            index=models.Index(fields=["clinic", "state", "todo"], name="worklist_state"),
         ),
         migrations.AddIndex(
-            model_name='worklistrow',
-            index=models.Index(fields=['clinic', 'label', 'todo'], name='worklist_label'),
+            model_name="worklistrow",
+            index=models.Index(fields=["clinic", "label", "todo"], name="worklist_label"),
         ),
         migrations.AddIndex(
-            model_name='worklistrow',
-            index=models.Index(fields=['clinic', 'assigned_to', 'todo'], name='worklist_assigned'),
+            model_name="worklistrow",
+            index=models.Index(fields=["clinic", "assigned_to", "todo"], name="worklist_assigned"),
         ),
     ]

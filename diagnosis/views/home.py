@@ -36,7 +36,9 @@ def home(request: UserRequest) -> HttpResponse:
             "films": newest,
             "patients": visible_patients(request.user).order_by()[: COUNTED + 1].count(),
             "films_total": mine.order_by()[: COUNTED + 1].count(),
-            "waiting": sum(part.filter(waiting)[: COUNTED + 1].count() for part in worklist.parts(request.user)),
+            "waiting": sum(
+                part.filter(waiting)[: COUNTED + 1].count() for part in worklist.parts(request.user)
+            ),
             "most": COUNTED,
             "to_review": reviewqueue.count(request.user, reviewqueue.Kind.OLDEST)
             if "reviewer" in roles

@@ -35,7 +35,7 @@ def prepare_site(folder: Path) -> None:
 
 
 def measure(only: Sequence[str]) -> list[Row]:
-    from tests.bench import model, pages, pace, site, viewer
+    from tests.bench import model, pace, pages, site, viewer
 
     parts: dict[str, Callable[[], list[Row]]] = dict(
         zip(PARTS, (model.rows, site.rows, pace.rows, viewer.rows, pages.rows), strict=True)

@@ -70,7 +70,10 @@ def people(filled: Filled, size: int) -> list[tuple[User, dict[str, str]]]:
         "worklist, search that finds every 20th": f"{films}?show=all&q=ada",
         "worklist, search that finds all": f"{films}?show=all&q=a",
         "worklist, what is new": f"{reverse('worklist_news')}?since={last.film_id}",
-        **{f"review queue, {kind}": f"{review}?kind={kind}" for kind in ("oldest", "uncertain", "disputed", "confident")},
+        **{
+            f"review queue, {kind}": f"{review}?kind={kind}"
+            for kind in ("oldest", "uncertain", "disputed", "confident")
+        },
         "newest films (home)": reverse("home"),
         "patients": patients,
         "patients, last page": f"{patients}?after={filled.last_patient}",
@@ -79,7 +82,10 @@ def people(filled: Filled, size: int) -> list[tuple[User, dict[str, str]]]:
         "history of a patient of 40 films": reverse("patient", args=[filled.first_patient]),
         "batches": reverse("batches"),
     }
-    staff = {"monitoring of 30 days": f"{reverse('monitoring')}?days=30", "monitoring of a year": f"{reverse('monitoring')}?days=365"}
+    staff = {
+        "monitoring of 30 days": f"{reverse('monitoring')}?days=30",
+        "monitoring of a year": f"{reverse('monitoring')}?days=365",
+    }
     log = reverse("admin:diagnosis_accesslog_changelist")
     everything = {
         "administrator: worklist of all clinics": films,

@@ -8,7 +8,7 @@ import time
 import uuid
 import zipfile
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from io import BytesIO
 from typing import Any
@@ -16,22 +16,17 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.db.models import F
-from django.test import Client
-from django.urls import reverse
-from django.utils import timezone
 from PIL import Image
 
-from diagnosis import decoding, inference, intake, registry, worklist, worklistpage
+from diagnosis import decoding, inference, intake, registry
 from diagnosis.batches import arriving, sending, unpacking
 from diagnosis.batches.arriving import Announced
 from diagnosis.batches.filing import Sender
-from diagnosis.models import Batch, Film, ModelVersion, Patient, Prediction, Review, Study
+from diagnosis.models import Batch, Film, ModelVersion, Patient, Prediction
 from ml.dicomwrite import write_film
 from ml.images import read_radiograph
-from pneumoweb.accounts.models import Clinic, User
 from pneumoweb.broker import embedded
-from tests.factories import ClinicFactory, PatientFactory, make_user
+from tests.factories import PatientFactory
 from tests.pictures import encoded, png
 from tests.processes import Broker
 from tests.samples import sample_films

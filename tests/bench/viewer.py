@@ -127,6 +127,8 @@ def browser() -> Iterator[Any]:
 def session_for(film: Film, supervisor: Supervisor) -> dict[str, str]:
     """A logged-in clinician of the film's clinic, as a cookie."""
     client = Client(headers={"host": "localhost"})
-    client.force_login(make_user("clinician", film.patient.clinic), "django.contrib.auth.backends.ModelBackend")
+    client.force_login(
+        make_user("clinician", film.patient.clinic), "django.contrib.auth.backends.ModelBackend"
+    )
     name = settings.SESSION_COOKIE_NAME
     return {"name": name, "value": client.cookies[name].value, "url": supervisor.site.address}
