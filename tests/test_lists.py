@@ -1,4 +1,4 @@
-"""Long lists stay quick: how the database reads them, whatever is asked for. SQLite plans alike for few and many rows."""
+"""Long lists stay quick: how the database reads them. SQLite plans alike for few and for many rows."""
 
 import pytest
 from django.db import connection

@@ -47,19 +47,19 @@ def rows() -> list[Row]:
         for name, share in (("p50", 0.5), ("p95", 0.95)):
             free = at(share, alone[what] + again[what])
             busy = at(share, beside[what])
-            row = {"what": f"a film {what}, {name}", "figure": round(free, 3), "unit": "s"}
-            other = {
-                "what": f"a film {what}, {name}, while a training run goes on",
-                "figure": round(busy, 3),
-                "unit": "s",
-            }
-            found += [row, {**other, "ratio": round(busy / free, 2) if free else ""}]
-    share = {
-        "what": "share of a core that the training run had meanwhile",
-        "figure": round(spent[0], 2),
-        "unit": "cores",
-    }
-    return [*found, share]
+            found += [
+                {"what": f"a film {what}, {name}", "figure": round(free, 3), "unit": "s"},
+                {
+                    "what": f"a film {what}, {name}, while a training run goes on",
+                    "figure": round(busy, 3),
+                    "unit": "s",
+                    "ratio": round(busy / free, 2) if free else "",
+                },
+            ]
+    return [
+        *found,
+        {"what": "processor that the training run had meanwhile", "figure": spent[0], "unit": "cores"},
+    ]
 
 
 @contextmanager

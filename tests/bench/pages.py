@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from diagnosis import worklist, worklistpage
+from diagnosis.reviewqueue import Kind
 from pneumoweb.accounts.models import Role, User
 from tests.bench import clinic
 from tests.bench.clinic import Filled
@@ -49,7 +50,6 @@ def people(filled: Filled, size: int) -> list[tuple[User, dict[str, str]]]:
     order = worklistpage.ORDERS["urgency"]
     last = worklist.visible_rows(reviewer).order_by(*order)[size - 30]
     films, review, patients = reverse("worklist"), reverse("review_queue"), reverse("patients")
-    seldom = f"Rosa Tamm {size // 16:06}"
     mine = {
         "worklist": films,
         "worklist, all films": f"{films}?show=all",
@@ -67,25 +67,19 @@ def people(filled: Filled, size: int) -> list[tuple[User, dict[str, str]]]:
         "worklist, all films, nobody's": f"{films}?show=all&assigned=nobody",
         "worklist, search that finds nobody": f"{films}?show=all&q=nobody",
         "worklist, search that finds one patient": f"{films}?show=all&q={size // 16:06}",
-        "worklist, search that finds every 20th": f"{films}?show=all&q=ada",
+        "worklist, search that finds every 10th": f"{films}?show=all&q=ada",
         "worklist, search that finds all": f"{films}?show=all&q=a",
         "worklist, what is new": f"{reverse('worklist_news')}?since={last.film_id}",
-        **{
-            f"review queue, {kind}": f"{review}?kind={kind}"
-            for kind in ("oldest", "uncertain", "disputed", "confident")
-        },
+        **{f"review queue, {kind}": f"{review}?kind={kind}" for kind in Kind},
         "newest films (home)": reverse("home"),
         "patients": patients,
         "patients, last page": f"{patients}?after={filled.last_patient}",
-        "patients, search that finds nobody": f"{patients}?q={seldom}x",
-        "patients, search that finds every 20th": f"{patients}?q=ada",
+        "patients, search that finds nobody": f"{patients}?q=nobody",
+        "patients, search that finds every 10th": f"{patients}?q=ada",
         "history of a patient of 40 films": reverse("patient", args=[filled.first_patient]),
         "batches": reverse("batches"),
     }
-    staff = {
-        "monitoring of 30 days": f"{reverse('monitoring')}?days=30",
-        "monitoring of a year": f"{reverse('monitoring')}?days=365",
-    }
+    staff = {f"monitoring of {days} days": f"{reverse('monitoring')}?days={days}" for days in (30, 365)}
     log = reverse("admin:diagnosis_accesslog_changelist")
     everything = {
         "administrator: worklist of all clinics": films,

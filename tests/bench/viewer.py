@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ const look = () => {
   else requestAnimationFrame(look);
 };
 requestAnimationFrame(look);
-document.addEventListener("viewer:ready", () => requestAnimationFrame(() => { window.marks.whole = performance.now(); }));
+const mark = () => { window.marks.whole = performance.now(); };
+document.addEventListener("viewer:ready", () => requestAnimationFrame(mark));
 """
 FRAMES = """
 window.frames_seen = [];
@@ -100,7 +102,7 @@ def drag(page: Any) -> list[float]:
         page.mouse.move(x + (n % 40) * 3 - 60, y + (n % 30) * 2 - 30)
     seen = page.evaluate("window.frames_seen")
     page.mouse.up()
-    return [after - before for before, after in zip(seen, seen[1:], strict=False)]
+    return [after - before for before, after in pairwise(seen)]
 
 
 def share(gaps: list[float], limit: float) -> float:
