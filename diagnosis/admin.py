@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from django.contrib import admin
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
@@ -37,8 +37,7 @@ class Counted(Paginator):
 
     @cached_property
     def count(self) -> int:
-        found: int = self.object_list[:COUNTED].count()  # type: ignore[union-attr,index]
-        return found
+        return cast(QuerySet[Model], self.object_list)[:COUNTED].count()
 
 
 class Records(admin.ModelAdmin):

@@ -1,4 +1,4 @@
-"""The process in which a network learns: in left-over time, with few threads and no secrets. It ends with its worker."""
+"""The process in which a network learns: in left-over time, few threads, no secrets; it ends with its worker."""
 
 import json
 import os
