@@ -41,7 +41,7 @@ ORDERS = {
     Kind.OLDEST: Order((OPEN, SECOND, DIFFER), ("-priority", "requested_at", "film_id")),
     Kind.UNCERTAIN: Order((OPEN,), ("doubt", "film_id")),
     Kind.DISPUTED: Order((DISPUTED,), ("requested_at", "film_id")),
-    Kind.CONFIDENT: Order((OPEN & Q(doubt__gte=CONFIDENT),), ("draw", "film_id")),
+    Kind.CONFIDENT: Order((OPEN & places.beside(Q(doubt__gte=CONFIDENT)),), ("draw", "film_id")),
 }
 
 

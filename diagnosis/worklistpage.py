@@ -91,7 +91,9 @@ def filtered(user: User, chosen: dict[str, str]) -> QuerySet[WorklistRow]:
     lead, *others = [*conditions(user, chosen), Q()]
     words = chosen.get("q", "").split()
     if not words:
-        return worklist.visible_rows(user).filter(waits(chosen), lead, *map(beside, others))
+        # What waits for a second reader or an adjudicator is found by that; that it waits says nothing more.
+        wait = beside(waits(chosen)) if chosen["show"] in READINGS else waits(chosen)
+        return worklist.visible_rows(user).filter(wait, lead, *map(beside, others))
     found = patientlist.matching(user, words)
     few = list(found.values_list("pk", flat=True)[: FEW + 1])
     rest = [beside(each) for each in (waits(chosen), lead, *others)]

@@ -99,7 +99,7 @@ def test_a_search_reads_only_the_index_of_names_and_numbers(reviewer: User) -> N
 @only_sqlite
 def test_what_is_new_is_read_from_the_newest(reviewer: User) -> None:
     for chosen, _ in FILTERS:
-        assert "rowid>?" in plan(worklistpage.news(reviewer, asked(**chosen), 7).order_by())
+        assert "film_id>?" in plan(worklistpage.news(reviewer, asked(**chosen), 7).order_by())
 
 
 def test_a_search_in_the_worklist_finds_few_and_many_alike(

@@ -82,6 +82,8 @@ def running_site() -> Iterator[serve.Supervisor]:
 def read(films: Sequence[Film], every: float = EVERY) -> dict[str, list[float]]:
     """Queue the films one after the other, wait until all are read, and return how long each waited and was read."""
     version = registry.production()
+    if version is None:
+        raise AssertionError("no model is in production")
     Prediction.objects.filter(film__in=films).delete()
     for film in films:
         Prediction.objects.create(film=film, model_version=version)
@@ -89,8 +91,10 @@ def read(films: Sequence[Film], every: float = EVERY) -> dict[str, list[float]]:
         time.sleep(every)
     answers = Prediction.objects.filter(film__in=films, state__in=Prediction.FINAL)
     wait_for(lambda: answers.count() == len(films), 300, every=0.5)
-    times = answers.values_list("waiting_seconds", "reading_seconds")
-    return {"waits": [waited for waited, _ in times], "is read in": [taken for _, taken in times]}
+    names = {"waits": "waiting_seconds", "is read in": "reading_seconds"}
+    return {
+        what: [float(value) for value in answers.values_list(name, flat=True)] for what, name in names.items()
+    }
 
 
 @contextmanager
