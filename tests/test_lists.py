@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.test import Client
 from django.urls import reverse
 
-from diagnosis import patientlist, places, reviewqueue, worklist, worklistpage
+from diagnosis import admin, audit, patientlist, places, reviewqueue, worklist, worklistpage
 from diagnosis.models import WorklistRow
 from pneumoweb.accounts.models import Clinic, User
 from tests.factories import ClinicFactory, FilmFactory, PatientFactory, StudyFactory, make_user
@@ -159,3 +159,25 @@ def film_in(clinic: Clinic, name: str) -> int:
     film = FilmFactory(study=StudyFactory(patient=PatientFactory(clinic=clinic, name=name)))
     worklist.refresh([film.pk])
     return int(film.pk)
+
+
+def test_the_access_log_is_searched_by_user_and_by_patient(
+    client: Client, reviewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.force_login(make_user("administrator"))
+    one, other = PatientFactory(mrn="ONE-1"), PatientFactory(mrn="OTHER-2")
+    for patient, what in ((one, "first thing"), (other, "second thing")):
+        audit.append(reviewer, "seen", patient, what, None)
+    audit.append(make_user("clinician"), "seen", one, "third thing", None)
+    address = reverse("admin:diagnosis_accesslog_changelist")
+
+    def things(words: str) -> set[str]:
+        page = client.get(address, {"q": words}).content.decode()
+        return {word for word in ("first", "second", "third") if f"{word} thing" in page}
+
+    assert things("") == {"first", "second", "third"}
+    assert things("one-1") == {"first", "third"}
+    assert things(reviewer.email) == {"first", "second"}
+    assert things("nobody") == set()
+    monkeypatch.setattr(admin, "COUNTED", 2)
+    assert "2 access logs" in client.get(address).content.decode()

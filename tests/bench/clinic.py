@@ -7,6 +7,7 @@ few are urgent, some wait for a second reader, the newest wait for the model. On
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from math import isclose
 from typing import Any
 
 from django.core.management.color import no_style
@@ -142,10 +143,9 @@ def check(filled: Filled) -> None:
     for film in [*films.order_by("pk")[:100:9], *films.order_by("-pk")[:300:9]]:
         ours, sites = WorklistRow.objects.get(film=film), worklist.row_of(film)
         for name in compared:
-            if getattr(ours, name) != getattr(sites, name):
-                raise AssertionError(
-                    f"film {film.pk}: {name} is {getattr(sites, name)}, not {getattr(ours, name)}"
-                )
+            said, wanted = getattr(ours, name), getattr(sites, name)
+            if not (isclose(said, wanted) if isinstance(said, float) else said == wanted):
+                raise AssertionError(f"film {film.pk}: {name} is {wanted}, not {said}")
 
 
 def insert(model: type[Model], number: int, columns: Mapping[str, object], condition: str = "1 = 1") -> None:

@@ -29,6 +29,7 @@ from tests.processes import wait_for
 Row = dict[str, Any]
 LOADS = 5
 MOVES = 120
+PATIENCE = 120_000
 FRAME = 1000 / 60
 JITTER = 1.3
 """A frame counts as late from this many milliseconds more: the clock that pages are given is coarse."""
@@ -72,9 +73,13 @@ def film_rows(chromium: Any, supervisor: Supervisor, film: Film, what: str) -> l
         context.add_cookies([session_for(film, supervisor)])
         page = context.new_page()
         page.add_init_script(MARKS)
-        page.goto(address)
+        page.goto(address, wait_until="commit", timeout=PATIENCE)
         # Playwright's own waiting would evaluate words, which the page's policy forbids.
-        wait_for(lambda page=page: page.evaluate("Boolean(marks.first && marks.whole)"), 60, every=0.05)  # type: ignore[misc]
+        wait_for(
+            lambda page=page: page.evaluate("Boolean(marks.first && marks.whole)"),
+            PATIENCE / 1000,
+            every=0.05,
+        )  # type: ignore[misc]
         marks = page.evaluate("marks")
         first.append(marks["first"])
         whole.append(marks["whole"])
