@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0009_evaluation"),
+        ("diagnosis", "0010_speed"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

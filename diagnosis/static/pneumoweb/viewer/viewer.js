@@ -13,6 +13,13 @@ const FARTHEST = 0.5; // of the size that fits
 const OWN = ["window", "pan", "zoom", "pinch", "none"]; // what the viewer itself does with a drag
 const OPAQUE = 0.75; // opacity of the heatmap's strongest evidence, as ml/heatmap.py stores it
 
+async function fetchFilm(address) {
+  const response = await fetch(address, { credentials: "same-origin" });
+  if (response.redirected) throw new Error("Your session has ended. Log in again.");
+  if (!response.ok) throw new Error(`The film could not be loaded (${response.status}).`);
+  return response.arrayBuffer();
+}
+
 export class Viewer {
   constructor(root) {
     this.root = root;
@@ -54,7 +61,14 @@ export class Viewer {
       worker.terminate();
       this.loadPlainly(event.message);
     });
-    worker.postMessage(new URL(this.root.dataset.values, location.href).href);
+    // Here, not in the worker: this is the request that the page's preload has begun.
+    fetchFilm(this.root.dataset.values).then(
+      (bytes) => worker.postMessage(bytes, [bytes]),
+      (error) => {
+        worker.terminate();
+        this.loadPlainly(error.message);
+      },
+    );
     this.loadHeatmap();
   }
 
