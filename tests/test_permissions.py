@@ -171,6 +171,10 @@ class World:
 
 @pytest.fixture
 def world() -> World:
+    return make_world()
+
+
+def make_world() -> World:
     clinic = ClinicFactory()
     patient = PatientFactory(clinic=clinic)
     answer = AnswerFactory(
