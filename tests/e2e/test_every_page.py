@@ -171,6 +171,7 @@ def walker(browser: Browser, world: World, live_server: LiveServer) -> Iterator[
     connection.close()
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_every_page_is_whole(walker: Walker, world: World) -> None:
     pages = {reverse(a.name, kwargs=world.pk(a.about)): a for a in ADDRESSES if a.method == "get"}
