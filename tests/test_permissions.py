@@ -175,6 +175,7 @@ def world() -> World:
 
 
 def make_world() -> World:
+    """Make the rows that the addresses name; the walk of all pages in a browser uses them too."""
     clinic = ClinicFactory()
     patient = PatientFactory(clinic=clinic)
     answer = AnswerFactory(
