@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -75,11 +76,7 @@ def film_rows(chromium: Any, supervisor: Supervisor, film: Film, what: str) -> l
         page.add_init_script(MARKS)
         page.goto(address, wait_until="commit", timeout=PATIENCE)
         # Playwright's own waiting would evaluate words, which the page's policy forbids.
-        wait_for(
-            lambda page=page: page.evaluate("Boolean(marks.first && marks.whole)"),
-            PATIENCE / 1000,
-            every=0.05,
-        )  # type: ignore[misc]
+        wait_for(partial(page.evaluate, "Boolean(marks.first && marks.whole)"), PATIENCE / 1000, every=0.05)
         marks = page.evaluate("marks")
         first.append(marks["first"])
         whole.append(marks["whole"])
