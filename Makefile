@@ -14,7 +14,7 @@ CHECKING := SECRET_KEY=only-for-checks-$$(od -An -N24 -tx1 /dev/urandom | tr -d 
 help:
 	@echo "make run     set up and serve at http://127.0.0.1:8000/ (PORT=, HOST=, DATA_DIR=)"
 	@echo "make test    install what the tests need and run them (ARGS=)"
-	@echo "make bench   measure (BENCH_JSON=file)"
+	@echo "make bench   measure (BENCH_JSON=file, BENCH_ONLY=part, BENCH_FILMS=sizes)"
 	@echo "make lint    check style, types, templates, migrations, deployment settings"
 	@echo "make format  put the code into shape"
 	@echo "make requirements  pin the requirements anew"
@@ -35,8 +35,8 @@ run: setup
 test: browser
 	$(PY) -m pytest $(ARGS)
 
-bench: dev
-	@$(PY) -m tests.bench $(if $(BENCH_JSON),--json "$(BENCH_JSON)")
+bench: browser
+	@$(PY) -m tests.bench $(if $(BENCH_JSON),--json "$(BENCH_JSON)") $(if $(BENCH_ONLY),--only $(BENCH_ONLY))
 
 lint: dev
 	$(PY) -m ruff check .

@@ -3,9 +3,13 @@
 from typing import Any, cast
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.functional import cached_property
 
-from diagnosis import audit
+from diagnosis import audit, blinding
 from diagnosis.models import (
     AccessLog,
     Evaluation,
@@ -23,13 +27,40 @@ from diagnosis.models import (
     Study,
 )
 from diagnosis.permissions import UserRequest
+from pneumoweb.accounts.models import User
+
+COUNTED = 10_000
+FOUND = 500
+
+
+class Counted(Paginator):
+    """Pages of the first records only: nobody turns 100 pages, and the database would count all records each time."""
+
+    @cached_property
+    def count(self) -> int:
+        return cast(QuerySet[Model], self.object_list)[:COUNTED].count()
 
 
 class Records(admin.ModelAdmin):
     """Read-only. Who opens a record of a patient here is logged as on every other page."""
 
+    paginator = Counted
+    show_full_result_count = False
+
+    film_field = ""
+    """Names the film, in the tables that hold an answer or a label."""
+
     def patient_of(self, record: Any) -> Patient | None:
         return None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Leave out what would tell an administrator of a film that they may still have to read blind."""
+        records = super().get_queryset(request)
+        if not self.film_field:
+            return records
+        return records.exclude(
+            **{f"{self.film_field}__in": blinding.kept_from(cast(UserRequest, request).user)}
+        )
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         record = super().get_object(request, object_id, from_field)
@@ -38,6 +69,15 @@ class Records(admin.ModelAdmin):
             what = f"{record._meta.verbose_name} {record.pk} in the administration"
             audit.record(cast(UserRequest, request), AccessLog.Action.SEEN, patient, what)
         return record
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        response = super().changelist_view(request, extra_context)
+        if isinstance(response, TemplateResponse) and response.context_data:
+            records = response.context_data["cl"].result_list
+            patients = {patient.pk for patient in map(self.patient_of, records) if patient}
+            name = f"{self.opts.verbose_name_plural} in the administration"
+            audit.record_list(cast(UserRequest, request), name, patients=patients)
+        return response
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -83,7 +123,8 @@ class FilmRecords(Records):
 class PredictionRecords(Records):
     list_display = ["pk", "film", "model_version", "state", "label", "probability", "attempts", "finished_at"]
     list_filter = ["state", "label", "model_version"]
-    list_select_related = ["film", "model_version"]
+    list_select_related = ["film__patient", "model_version"]
+    film_field = "film"
     exclude = ["heatmap"]
 
     def patient_of(self, record: Prediction) -> Patient:
@@ -93,7 +134,8 @@ class PredictionRecords(Records):
 @admin.register(Review)
 class ReviewRecords(Records):
     list_display = ["pk", "prediction", "reviewer", "verdict", "at"]
-    list_select_related = ["prediction", "reviewer"]
+    list_select_related = ["prediction__film__patient", "reviewer"]
+    film_field = "prediction__film"
 
     def patient_of(self, record: Review) -> Patient:
         return record.prediction.film.patient
@@ -102,7 +144,8 @@ class ReviewRecords(Records):
 @admin.register(Outcome)
 class OutcomeRecords(Records):
     list_display = ["pk", "film", "diagnosis", "source", "by", "at"]
-    list_select_related = ["film", "by"]
+    list_select_related = ["film__patient", "by"]
+    film_field = "film"
 
     def patient_of(self, record: Outcome) -> Patient:
         return record.film.patient
@@ -155,3 +198,17 @@ class AccessLogRecords(Records):
     list_select_related = ["user", "patient"]
     list_filter = ["action"]
     search_fields = ["user__email", "patient__mrn"]
+    search_help_text = "A part of a user's address or of a patient's number."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[AccessLog], search_term: str
+    ) -> tuple[QuerySet[AccessLog], bool]:
+        """Find the people first, then their rows in two indexes; joined, every row of the log would be looked at."""
+        if not search_term:
+            return queryset, False
+        users = User.objects.filter(email__icontains=search_term).values_list("pk", flat=True)[:FOUND]
+        patients = Patient.objects.filter(mrn__icontains=search_term).values_list("pk", flat=True)[:FOUND]
+        return queryset.filter(Q(user__in=list(users)) | Q(patient__in=list(patients))), False
+
+    def patient_of(self, record: AccessLog) -> Patient | None:
+        return record.patient

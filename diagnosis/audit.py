@@ -2,19 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 from allauth.account.adapter import get_adapter
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from diagnosis.models import AccessLog, Patient
+from diagnosis.models import AccessLog, Film, Patient
 from diagnosis.permissions import UserRequest
 from pneumoweb.accounts.models import User
 
 START = "0" * 64
 TRIES = 20
+ASKED_LENGTH = 200
 WHAT_LENGTH = AccessLog._meta.get_field("what").max_length
 
 
@@ -33,13 +35,39 @@ def record_search(request: UserRequest, what: str) -> None:
         record(request, AccessLog.Action.SEARCHED, None, what[:WHAT_LENGTH])
 
 
-def append(user: User, action: str, patient: Patient | None, what: str, address: str | None) -> AccessLog:
+def record_list(
+    request: UserRequest, name: str, films: Iterable[Film] = (), patients: Iterable[int] = (), **more: Any
+) -> None:
+    """Log that a list was opened, in one row: which, as what was asked for, and whom it showed; nobody, no row.
+
+    A view calls it once a page, not where a page that is open asks for what has changed. `patients` are keys beside
+    those of the films' patients; `more` is what else the list showed, as JSON.
+    """
+    shown = list(films)
+    people = sorted({film.patient_id for film in shown} | set(patients))
+    if not people and not more:
+        return
+    asked = {key: value[:ASKED_LENGTH] for key, value in request.GET.items() if value}
+    detail = {"list": name, "asked": asked, "patients": people, "films": [film.pk for film in shown], **more}
+    what = f"{name}: {len(people)} patient{'' if len(people) == 1 else 's'}" if people else name
+    address = get_adapter(request).get_client_ip(request)
+    append(request.user, AccessLog.Action.LISTED, None, what[:WHAT_LENGTH], address, detail)
+
+
+def append(
+    user: User,
+    action: str,
+    patient: Patient | None,
+    what: str,
+    address: str | None,
+    detail: dict[str, Any] | None = None,
+) -> AccessLog:
     """Append one row behind the newest. Another writer may take that place first; then the next one is tried."""
     for attempt in range(TRIES):
         newest = AccessLog.objects.order_by("-pk").values_list("digest", flat=True).first()
         row = AccessLog(
             user=user, action=action, patient=patient, what=what, at=timezone.now(), address=address or None,
-            previous=newest or START,
+            detail=detail or {}, previous=newest or START,
         )  # fmt: skip
         row.digest = digest(row)
         try:
@@ -56,8 +84,18 @@ def append(user: User, action: str, patient: Patient | None, what: str, address:
 def digest(row: AccessLog) -> str:
     """Return the SHA-256 of the row's facts and of the row before it."""
     at: datetime = row.at.astimezone(UTC)
-    facts = [row.previous, row.user_id, row.action, row.patient_id, row.what, at.isoformat(), row.address]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    facts: list[Any] = [
+        row.previous,
+        row.user_id,
+        row.action,
+        row.patient_id,
+        row.what,
+        at.isoformat(),
+        row.address,
+    ]
+    # A row without detail has the digest that it had before there was any. A database may keep keys in another order.
+    facts += [row.detail] if row.detail else []
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def broken_links() -> Iterator[AccessLog]:

@@ -7,6 +7,8 @@ and outcomes until their own verdict is committed. A second reader never sees th
 from collections.abc import Iterable
 from itertools import chain
 
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
 from diagnosis import readings
 from diagnosis.models import Film, Prediction, Review, WorklistRow
 from diagnosis.permissions import roles_of
@@ -30,6 +32,18 @@ def hides_answer(user: User, film: Film) -> bool:
     if not film.patient.clinic.blind_first or Role.REVIEWER not in roles_of(user):
         return False
     return not Review.objects.filter(prediction__film=film.pk, reviewer=user).exists()
+
+
+def kept_from(user: User) -> QuerySet[Film]:
+    """Return the films of which the user may see neither answer nor label yet: what `conceal` empties, as a query.
+
+    For lists on which a film's mere presence tells something of them: errors, doubts, cells of a confusion matrix.
+    """
+    if Role.REVIEWER not in roles_of(user):
+        return Film.objects.none()
+    own = Review.objects.filter(prediction__film=OuterRef("pk"), reviewer=user)
+    second = Q(worklist_row__reading=WorklistRow.Reading.SECOND)
+    return Film.objects.filter(Q(patient__clinic__blind_first=True) | second).filter(~Exists(own))
 
 
 def conceal(user: User, films: Iterable[Film]) -> None:

@@ -1,8 +1,13 @@
 """Regions that a reviewer draws: boxes and outlines in pixels of the film, the origin at its top left."""
 
+from collections.abc import Iterable
+from string import ascii_uppercase
 from typing import Any
 
 from django.core.exceptions import ValidationError
+
+from diagnosis.models import Review
+from pneumoweb.accounts.models import User
 
 KINDS = {"box": (2, 2), "outline": (3, 500)}
 MOST = 20
@@ -17,6 +22,29 @@ def checked(drawn: Any, width: int, height: int) -> list[dict[str, Any]]:
     if not isinstance(drawn, list) or len(drawn) > MOST:
         raise ValidationError(f"Draw at most {MOST} regions on a film.")
     return [_region(one, width, height) for one in drawn]
+
+
+def of_others(reviews: Iterable[Review], reader: User) -> list[dict[str, Any]]:
+    """Return what the other readers drew, each with a letter of their own, in the order in which they read.
+
+    Of each the last review that stands; none where nobody drew anything. `reviews` are those that the reader may see.
+    """
+    last = {
+        review.reviewer_id: review
+        for review in sorted(reviews, key=lambda review: review.pk)
+        if not review.is_withdrawn and review.reviewer_id != reader.pk
+    }
+    if not any(review.region for review in last.values()):
+        return []
+    return [
+        {
+            "letter": letter,
+            "name": str(review.reviewer),
+            "verdict": review.get_verdict_display(),
+            "regions": review.region,
+        }
+        for letter, review in zip(ascii_uppercase, last.values(), strict=False)
+    ]
 
 
 def _region(one: Any, width: int, height: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.db import models
 from django.db.models import Q, QuerySet
 
-from diagnosis import loans, worklist
+from diagnosis import blinding, loans, places, worklist
 from diagnosis.models import WorklistRow
 from pneumoweb.accounts.models import User
 
@@ -25,48 +25,48 @@ class Kind(models.TextChoices):
 
 @dataclass(frozen=True)
 class Order:
-    """Which rows a kind takes, and how they follow each other."""
+    """Which rows a kind takes, in parts of which each is one reach into an index, and how they follow each other."""
 
-    which: Q
-    by: tuple[str, ...]
+    which: tuple[Q, ...]
+    by: places.Order
 
 
 OPEN = Q(reading=WorklistRow.Reading.OPEN)
-# What waits for several readers has waited longest, so it comes in the same order as what waits for the first.
-OLDEST = ("-priority", "requested_at", "film")
+SECOND = Q(reading=WorklistRow.Reading.SECOND)
+DIFFER = Q(reading=WorklistRow.Reading.DIFFER)
+# As a list of one: Django writes an equal truth value as a bare column, for which SQLite uses no index.
+DISPUTED = Q(disputed__in=[True])
 ORDERS = {
-    Kind.OLDEST: [
-        Order(OPEN, OLDEST),
-        Order(Q(reading=WorklistRow.Reading.SECOND), OLDEST),
-        Order(Q(reading=WorklistRow.Reading.DIFFER), OLDEST),
-    ],
-    Kind.UNCERTAIN: [Order(OPEN, ("doubt", "film"))],
-    Kind.DISPUTED: [Order(Q(disputed=True), ("requested_at", "film"))],
-    Kind.CONFIDENT: [Order(OPEN & Q(doubt__gte=CONFIDENT), ("draw", "film"))],
+    # What waits for several readers has waited longest, so it comes in the same order as what waits for the first.
+    Kind.OLDEST: Order((OPEN, SECOND, DIFFER), ("-priority", "requested_at", "film_id")),
+    Kind.UNCERTAIN: Order((OPEN,), ("doubt", "film_id")),
+    Kind.DISPUTED: Order((DISPUTED,), ("requested_at", "film_id")),
+    Kind.CONFIDENT: Order((OPEN & places.beside(Q(doubt__gte=CONFIDENT)),), ("draw", "film_id")),
 }
 
 
+def kinds_for(user: User) -> list[Kind]:
+    """Return the kinds the user may choose from. Who reads blind gets one: the others would tell of the answer."""
+    return [Kind.OLDEST] if blinding.reads_blind(user) else list(Kind)
+
+
 def parts(user: User, kind: Kind) -> list[QuerySet[WorklistRow]]:
-    """Return the films of a kind that the user could be given, each part in the order of one index."""
-    due = (
-        worklist.visible_rows(user)
-        .filter(state=WorklistRow.State.ANSWERED)
-        .filter(worklist.not_reviewed_by(user), loans.free_for(user))
-    )
-    return [due.filter(order.which).order_by(*order.by) for order in ORDERS[kind]]
+    """Return the films of a kind that the user could be given, each part quick in the order of one index."""
+    due = [
+        part.filter(worklist.not_reviewed_by(user), loans.free_for(user), state=WorklistRow.State.ANSWERED)
+        for part in worklist.parts(user)
+    ]
+    return [part.filter(which) for which in ORDERS[kind].which for part in due]
 
 
 def upcoming(user: User, kind: Kind, most: int) -> list[WorklistRow]:
     """Return the next films of a kind."""
-    found = [row for part in parts(user, kind) for row in part[:most]]
-    if kind == Kind.OLDEST:
-        found.sort(key=lambda row: (-row.priority, row.requested_at, row.film_id))
-    return found[:most]
+    return places.first(parts(user, kind), ORDERS[kind].by, most)
 
 
 def count(user: User, kind: Kind, most: int = COUNTED) -> int:
     """Count the films of a kind, but not beyond `most`: nobody reads the difference."""
-    return min(most, sum(part.order_by()[:most].count() for part in parts(user, kind)))
+    return min(most, sum(part[:most].count() for part in parts(user, kind)))
 
 
 def take_next(user: User, kind: Kind) -> int | None:

@@ -1,17 +1,13 @@
 """Celery's entry points, and the signals that tie the model's life to a worker's child."""
 
-import logging
-
 from celery import Task, shared_task
 from celery.signals import worker_process_init
 from celery.worker import state
+from django.conf import settings
 from django.db import connections
-from kombu.exceptions import OperationalError
 
-from diagnosis import evaluation, inference, shadow, training
+from diagnosis import evaluation, inference, shadow, training, waking
 from diagnosis.monitoring import signs
-
-log = logging.getLogger(__name__)
 
 
 @shared_task(name="diagnosis.tasks.analyse_waiting")
@@ -42,12 +38,7 @@ def read_in_shadow() -> None:
 
 def wake(task: Task = analyse_waiting) -> bool:
     """Wake a worker; return False where the broker is away. The work waits in the database all the same."""
-    try:
-        task.apply_async()
-    except (OperationalError, OSError) as error:
-        log.warning("no worker was woken, the broker is away (%s); reconcile will", error)
-        return False
-    return True
+    return waking.send(task, settings.WORKERS if task is analyse_waiting else 1)
 
 
 @shared_task(name="diagnosis.tasks.train_waiting")
@@ -58,12 +49,7 @@ def train_waiting() -> None:
 
 def wake_training() -> bool:
     """Wake the worker of training runs; return False where the broker is away. The run waits in the database."""
-    try:
-        train_waiting.apply_async()
-    except (OperationalError, OSError) as error:
-        log.warning("no training worker was woken, the broker is away (%s); reconcile will", error)
-        return False
-    return True
+    return waking.send(train_waiting)
 
 
 @worker_process_init.connect

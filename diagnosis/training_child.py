@@ -1,4 +1,4 @@
-"""The process in which a network learns: niced, few threads, no secrets; it ends with the worker that started it."""
+"""The process in which a network learns: in left-over time, few threads, no secrets; it ends with its worker."""
 
 import json
 import os
@@ -27,8 +27,8 @@ KEPT = (
 )
 """Of the worker's environment: never its keys and passwords."""
 LISTEN = 0.5
-NICENESS = 19
-"""The lowest priority: a run has the time that reading films leaves over."""
+YIELDING = (sys.executable, "-I", str(BOUND.with_name("leftover.py")))
+"""In whatever session the readers are, a run has the time that reading films leaves over."""
 
 
 class ChildFailed(Exception):
@@ -50,9 +50,7 @@ def run_child(
         sys.executable,
         "-I",
         str(BOUND),
-        "nice",
-        "-n",
-        str(NICENESS),
+        *YIELDING,
         sys.executable,
         "-m",
         "ml.train",

@@ -1,7 +1,7 @@
 """The worklist: derived rows that are quick to filter and sort, and the changes that people make there."""
 
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 
 from django.conf import settings
@@ -12,8 +12,10 @@ from django.utils.crypto import salted_hmac
 
 from diagnosis import readings
 from diagnosis.models import Film, Prediction, Priority, Review, WorklistRow
+from diagnosis.permissions import visible_clinics
+from diagnosis.places import beside
 from diagnosis.queries import with_predictions
-from pneumoweb.accounts.models import User
+from pneumoweb.accounts.models import Clinic, User
 
 AT_ONCE = 500
 FIELDS = [
@@ -25,10 +27,18 @@ FIELDS = [
 def visible_rows(user: User) -> QuerySet[WorklistRow]:
     """Return the rows of the films the user may see."""
     if user.is_superuser:
-        return WorklistRow.objects.all()
+        # Every index begins with the clinic, so the clinics are named here too.
+        return WorklistRow.objects.filter(clinic__in=Clinic.objects.values("pk"))
     if user.clinic_id is None:
         return WorklistRow.objects.none()
     return WorklistRow.objects.filter(clinic=user.clinic_id)
+
+
+def parts(user: User) -> list[QuerySet[WorklistRow]]:
+    """Return the same rows clinic by clinic: every index begins with the clinic, so each part can be read in order."""
+    if not user.is_superuser:
+        return [visible_rows(user)]
+    return [WorklistRow.objects.filter(clinic=clinic) for clinic in visible_clinics(user)]
 
 
 def refresh(films: Iterable[int]) -> None:
@@ -52,7 +62,8 @@ def mend() -> int:
     missing = Film.objects.filter(~Exists(rows)).values_list("pk", flat=True)
     final = Prediction.objects.filter(film=OuterRef("film")).order_by("-pk").values("state")[:1]
     behind = (
-        WorklistRow.objects.filter(state=WorklistRow.State.WAITING)
+        # The clinic only lets the index be used, which begins with it.
+        WorklistRow.objects.filter(clinic__in=Clinic.objects.values("pk"), state=WorklistRow.State.WAITING)
         .annotate(now=final)
         .filter(now__in=Prediction.FINAL)
         .values_list("film", flat=True)
@@ -130,20 +141,41 @@ def assign(film: Film, to: User | None) -> None:
         refresh([film.pk])
 
 
+def todo(value: bool = True) -> Q:
+    """Rows on which a reading is still to come, or not.
+
+    As a list of one: Django writes an equal truth value as a bare column, for which SQLite uses no index.
+    """
+    return Q(todo__in=[value])
+
+
 def overdue() -> Q:
-    """Rows that no one has reviewed and that are older than their priority allows."""
-    now, limits = timezone.now(), settings.WAIT_LIMIT_MINUTES
+    """Rows that wait longer for a review than their priority allows, or too long for the model's answer."""
+    now = timezone.now()
     late = Q()
     for priority in Priority:
-        limit = timedelta(minutes=limits[priority.label.lower()])
-        late |= Q(priority=priority, requested_at__lt=now - limit)
-    return Q(reading=WorklistRow.Reading.OPEN) & late
+        late |= todo() & Q(priority=priority, requested_at__lt=now - limit(priority.label))
+    queued = Prediction.objects.unfinished().filter(queued_at__lt=now - limit("answer"))
+    unanswered = Q(state=WorklistRow.State.WAITING, film__in=queued.values("film"))
+    return late & beside(Q(reading=WorklistRow.Reading.OPEN)) | unanswered
 
 
-def is_overdue(row: WorklistRow) -> bool:
-    """Say of one row what `overdue` asks the database."""
-    limit = timedelta(minutes=settings.WAIT_LIMIT_MINUTES[Priority(row.priority).label.lower()])
-    return row.reading == WorklistRow.Reading.OPEN and row.requested_at < timezone.now() - limit
+def is_overdue(row: WorklistRow, prediction: Prediction | None) -> bool:
+    """Say of one row, whose film's newest prediction is given, what `overdue` asks the database."""
+    if prediction and not prediction.is_final and waits_too_long(prediction.queued_at):
+        return True
+    unreviewed = row.reading == WorklistRow.Reading.OPEN
+    return unreviewed and row.requested_at < timezone.now() - limit(Priority(row.priority).label)
+
+
+def waits_too_long(queued_at: datetime) -> bool:
+    """Whether a film asked for at that moment should have had its answer by now."""
+    return queued_at < timezone.now() - limit("answer")
+
+
+def limit(what: str) -> timedelta:
+    """Return how long a film may wait for the model's `answer`, or by priority for a review."""
+    return timedelta(minutes=settings.WAIT_LIMIT_MINUTES[what.lower()])
 
 
 def not_reviewed_by(user: User) -> Q:

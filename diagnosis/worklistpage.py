@@ -1,7 +1,8 @@
-"""One page of the worklist: filters, an order, and the rows behind a place in it instead of a page's number.
+"""One page of the worklist: filters, an order, and the rows behind a place in it (see `diagnosis.places`).
 
-A numbered page must count and skip all rows before it; a place is found in the index at once, and no film is shown
-twice or left out when others come in between (keyset pagination).
+Filters are answered in one of two ways, as no index can have them all. Where they leave few films, these are found by
+the rarest of them and sorted. Where they leave many, the films are gone through in the wanted order, which soon finds
+a page of them.
 """
 
 from collections.abc import Callable
@@ -9,16 +10,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from diagnosis import blinding, worklist
-from diagnosis.models import Film, WorklistRow
-from diagnosis.permissions import visible_films, visible_patients
+from diagnosis import blinding, patientlist, places, worklist
+from diagnosis.models import Film, Prediction, Priority, WorklistRow
+from diagnosis.permissions import visible_films
+from diagnosis.places import beside
 from diagnosis.queries import with_predictions
 from pneumoweb.accounts.models import User
 
 SIZE = 50
 COUNTED = 1000
+FEW = 1000
 # Each ends with the film, so that no two rows have the same place. A minus means: from high to low.
 ORDERS = {
     "urgency": ("-urgency", "-film_id"),
@@ -38,7 +41,7 @@ class Line:
 
     @property
     def overdue(self) -> bool:
-        return worklist.is_overdue(self.row)
+        return worklist.is_overdue(self.row, self.film.latest_prediction)
 
 
 @dataclass(frozen=True)
@@ -56,54 +59,85 @@ class Page:
         return self.count > COUNTED
 
 
-def filtered(user: User, chosen: dict[str, str]) -> QuerySet[WorklistRow]:
-    """Return the rows that the chosen filters leave."""
-    rows = worklist.visible_rows(user).filter(SHOWN[chosen["show"]]())
-    for name in ("state", "priority"):
-        if chosen.get(name):
-            rows = rows.filter(**{name: chosen[name]})
-    if chosen.get("answer"):
-        rows = rows.filter(label=chosen["answer"])
+def conditions(user: User, chosen: dict[str, str]) -> list[Q]:
+    """Return what the chosen filters ask for, the one first that leaves the fewest films as a rule."""
+    asked: list[tuple[bool, Q]] = []
     if chosen.get("assigned"):
-        rows = rows.filter(assigned_to=user if chosen["assigned"] == "me" else None)
+        mine = chosen["assigned"] == "me"
+        asked.append((mine, Q(assigned_to=user if mine else None)))
+    if chosen.get("state"):
+        asked.append((chosen["state"] != WorklistRow.State.ANSWERED, Q(state=chosen["state"])))
+    if chosen["show"] in READINGS:
+        asked.append((True, Q(reading=READINGS[chosen["show"]])))
+    if chosen["show"] == "overdue":
+        asked.append((True, worklist.overdue()))
+    if chosen.get("priority"):
+        asked.append((chosen["priority"] != str(Priority.ROUTINE), Q(priority=chosen["priority"])))
+    if chosen.get("answer"):
+        asked.append((chosen["answer"] == Prediction.Label.PNEUMONIA, Q(label=chosen["answer"])))
+    return [condition for _, condition in sorted(asked, key=lambda each: not each[0])]
+
+
+READINGS = {"second": WorklistRow.Reading.SECOND, "differ": WorklistRow.Reading.DIFFER}
+
+
+def waits(chosen: dict[str, str]) -> Q:
+    """Whether a reading is still to come, as `show` asks."""
+    return Q() if chosen["show"] == "all" else worklist.todo(chosen["show"] != "done")
+
+
+def filtered(user: User, chosen: dict[str, str]) -> QuerySet[WorklistRow]:
+    """Return the rows that the chosen filters leave, quick to find where they are few."""
+    lead, *others = [*conditions(user, chosen), Q()]
+    words = chosen.get("q", "").split()
+    if not words:
+        # What waits for a second reader or an adjudicator is found by that; that it waits says nothing more.
+        wait = beside(waits(chosen)) if chosen["show"] in READINGS else waits(chosen)
+        return worklist.visible_rows(user).filter(wait, lead, *map(beside, others))
+    found = patientlist.matching(user, words)
+    few = list(found.values_list("pk", flat=True)[: FEW + 1])
+    rest = [beside(each) for each in (waits(chosen), lead, *others)]
+    if len(few) <= FEW:
+        return WorklistRow.objects.filter(*rest, patient__in=few)
+    return worklist.visible_rows(user).filter(*rest, Exists(found.filter(pk=OuterRef("patient"))))
+
+
+def looked_through(user: User, chosen: dict[str, str]) -> list[Q]:
+    """Return all conditions but `waits`, for rows that something else has found already."""
+    rest = [beside(each) for each in conditions(user, chosen)]
     words = chosen.get("q", "").split()
     if words:
-        patients = visible_patients(user)
-        for word in words:
-            patients = patients.filter(Q(name__icontains=word) | Q(mrn__icontains=word))
-        rows = rows.filter(patient__in=patients.values("pk"))
-    return rows
+        rest.append(Q(Exists(patientlist.matching(user, words).filter(pk=OuterRef("patient")))))
+    return rest
 
 
-SHOWN = {
-    "todo": lambda: Q(todo=True),
-    "all": Q,
-    "done": lambda: Q(todo=False),
-    "overdue": worklist.overdue,
-    "second": lambda: Q(todo=True, reading=WorklistRow.Reading.SECOND),
-    "differ": lambda: Q(todo=True, reading=WorklistRow.Reading.DIFFER),
-}
+def in_order(user: User, chosen: dict[str, str]) -> list[QuerySet[WorklistRow]]:
+    """Return the same rows, quick to go through in order; one part a clinic."""
+    rest = looked_through(user, chosen)
+    return [part.filter(waits(chosen), *rest) for part in worklist.parts(user)]
+
+
+def news(user: User, chosen: dict[str, str], since: int) -> QuerySet[WorklistRow]:
+    """Return the filtered rows of films that came after that one (key)."""
+    rest = [beside(waits(chosen)), *looked_through(user, chosen)]
+    if not user.is_superuser:
+        rest.append(beside(Q(clinic=user.clinic_id)))
+    return WorklistRow.objects.filter(*rest, film__gt=since)
 
 
 def page(user: User, chosen: dict[str, str], after: str = "", before: str = "") -> Page:
     """Return the rows behind the place `after`, or those before the place `before`, or the first ones."""
-    rows, order = filtered(user, chosen), order_of(user, chosen)
-    count = rows.order_by()[: COUNTED + 1].count()
-    backwards = bool(before)
-    direction = tuple(turned(name) for name in order) if backwards else order
-    place = read_place(before or after, order)
-    if place:
-        rows = rows.filter(beyond(direction, place))
-    found = list(rows.order_by(*direction)[: SIZE + 1])
-    more = len(found) > SIZE
-    found = found[:SIZE][::-1] if backwards else found[:SIZE]
+    order = order_of(user, chosen)
+    keys = list(filtered(user, chosen).order_by().values_list("film", flat=True)[: COUNTED + 1])
+    many = len(keys) > COUNTED
+    parts = in_order(user, chosen) if many else [WorklistRow.objects.filter(film__in=keys)]
+    found = places.cut(parts, order, SIZE, read_place(before or after, order), backwards=bool(before))
     return Page(
-        lines=lines_of(user, found),
-        before=place_of(found[0], order) if found and (more if backwards else place is not None) else "",
-        after=place_of(found[-1], order) if found and (more or backwards) else "",
-        count=count,
-        newest=worklist.visible_rows(user).order_by("-film_id").values_list("film_id", flat=True).first()
-        or 0,
+        lines=lines_of(user, found.rows),
+        before=place_of(found.rows[0], order) if found.has_before else "",
+        after=place_of(found.rows[-1], order) if found.has_after else "",
+        count=len(keys),
+        newest=WorklistRow.objects.order_by("-film").values_list("film", flat=True).first() or 0,
     )
 
 
@@ -121,21 +155,6 @@ def order_of(user: User, chosen: dict[str, str]) -> tuple[str, ...]:
     if chosen["sort"] == "urgency" and blinding.reads_blind(user):
         return ORDERS["blind"]
     return ORDERS[chosen["sort"]]
-
-
-def turned(name: str) -> str:
-    return name[1:] if name.startswith("-") else f"-{name}"
-
-
-def beyond(order: tuple[str, ...], place: list[Any]) -> Q:
-    """Rows that follow the place in this order. The first term alone lets the database begin in the index."""
-    signs = ["lt" if name.startswith("-") else "gt" for name in order]
-    names = [name.lstrip("-") for name in order]
-    follows = Q()
-    for n, (name, sign) in enumerate(zip(names, signs, strict=True)):
-        same = Q(**dict(zip(names[:n], place[:n], strict=True)))
-        follows |= same & Q(**{f"{name}__{sign}": place[n]})
-    return Q(**{f"{names[0]}__{signs[0]}e": place[0]}) & follows
 
 
 def place_of(row: WorklistRow, order: tuple[str, ...]) -> str:

@@ -178,8 +178,8 @@ def _check_kind(dataset: Dataset, syntax: UID) -> None:
         )
     if dicomfacts.view_of(dataset) is None:
         raise OtherView(
-            "This DICOM file says that the film is lateral, oblique or decubitus (View Position); only frontal chest "
-            "films (PA or AP) are read. Choose the frontal film and upload that."
+            "This DICOM file says that the film is lateral, oblique or decubitus (View Position, or Patient "
+            "Orientation); only frontal chest films (PA or AP) are read. Choose the frontal film and upload that."
         )
     if int(dataset.get("NumberOfFrames") or 1) > 1:
         raise MultiFrame(

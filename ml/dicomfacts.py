@@ -19,7 +19,7 @@ from ml.greyscale import Grey
 
 OFFERED = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "PatientAge", "StudyDate", "AcquisitionDate",
-    "ViewPosition", "ViewCodeSequence", "SOPInstanceUID",
+    "ViewPosition", "ViewCodeSequence", "PatientOrientation", "SOPInstanceUID",
 )  # fmt: skip
 KEPT = (
     "Modality", "PixelSpacing", "ImagerPixelSpacing", "Manufacturer", "ManufacturerModelName", "BodyPartExamined",
@@ -50,6 +50,7 @@ _OTHER_VIEWS = {
 }  # fmt: skip
 """Of PS3.3 C.8.7.1.1 and what is written in its place: lateral, oblique, decubitus, axial."""
 _OTHER_WORDS = re.compile(r"lateral|oblique|decubitus|axial|tangential|lordotic", re.IGNORECASE)
+_AXES = {"L": "across", "R": "across", "A": "through", "P": "through", "H": "along", "F": "along"}
 _AGE = re.compile(r"^(\d{1,3})([DWMY])$")
 OLDEST = 90.0
 """Older patients are kept as this old: so few are, that the age would say who."""
@@ -98,7 +99,11 @@ def grey_facts(grey: Grey) -> dict[str, Any]:
 
 
 def view_of(dataset: Dataset) -> str | None:
-    """PA, AP, an empty string for a frontal film or one whose view is not said, or None for another view."""
+    """PA, AP, an empty string for a frontal film or one whose view is not said, or None for another view.
+
+    Where neither View Position nor a view code says it, Patient Orientation does: a film on which one looks along
+    anything but the line from front to back is not frontal.
+    """
     position = _text(dataset, "ViewPosition", 16).upper()
     if position in ("PA", "AP"):
         return position
@@ -110,9 +115,23 @@ def view_of(dataset: Dataset) -> str | None:
             return "PA"
         if code in _AP:
             return "AP"
-        if code not in _FRONTAL and _OTHER_WORDS.search(_text(item, "CodeMeaning", 64)):
+        if code in _FRONTAL:
+            return ""
+        if _OTHER_WORDS.search(_text(item, "CodeMeaning", 64)):
             return None
-    return ""
+    return None if _axes(dataset) in ({"through", "along"}, {"through", "across"}) else ""
+
+
+def _axes(dataset: Dataset) -> set[str]:
+    """The two lines of the body that rows and columns run along (PS3.3 C.7.6.1.1.1); empty if they are not said.
+
+    Each is a letter for the direction, with smaller parts of it behind: `A`, `LPH`.
+    """
+    said = dataset.get("PatientOrientation")
+    if not isinstance(said, (MultiValue, list, tuple)) or len(said) != 2:
+        return set()
+    found = {_AXES.get(str(direction).strip().upper()[:1], "") for direction in said}
+    return found if "" not in found and len(found) == 2 else set()
 
 
 def body_part(dataset: Dataset) -> str:

@@ -59,15 +59,15 @@ class Site:
         python = sys.executable
         programs = {
             "worker": [
-                python, "-m", "celery", "--app", "pneumoweb", "worker", "--queues", "inference", "--pool", "prefork",
-                "--concurrency", str(self.workers), "--hostname", "inference@%h", "--loglevel", "INFO",
-                "--without-gossip", "--without-mingle", "--without-heartbeat",
+                python, "-m", "celery", "--app", "pneumoweb", "worker", "--queues", "inference,zips",
+                "--pool", "prefork", "--concurrency", str(self.workers), "--hostname", "inference@%h",
+                "--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat",
             ],
             # One at a time, and only in the time that reading films leaves over. "solo": the run is a child of its own.
             "training": [
-                "nice", "-n", "19", python, "-m", "celery", "--app", "pneumoweb", "worker", "--queues", "training",
-                "--pool", "solo", "--hostname", "training@%h", "--loglevel", "INFO",
-                "--without-gossip", "--without-mingle", "--without-heartbeat",
+                "nice", "-n", "19", python, "-m", "celery", "--app", "pneumoweb", "worker",
+                "--queues", "training,evaluation,shadow", "--pool", "solo", "--hostname", "training@%h",
+                "--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat",
             ],
             "reconcile": [python, str(self.base / "manage.py"), "reconcile", "--every", "5"],
             "web": [

@@ -129,9 +129,11 @@ CELERY_WORKER_PROC_ALIVE_TIMEOUT = 120
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "inference"
+# A queue for each kind of work (see diagnosis.waking); two workers share them, see pneumoweb.serve.
 CELERY_TASK_ROUTES = {
-    "diagnosis.tasks.evaluate_waiting": {"queue": "training"},
-    "diagnosis.tasks.read_in_shadow": {"queue": "training"},
+    "diagnosis.tasks.unpack_waiting": {"queue": "zips"},
+    "diagnosis.tasks.evaluate_waiting": {"queue": "evaluation"},
+    "diagnosis.tasks.read_in_shadow": {"queue": "shadow"},
     "diagnosis.tasks.train_waiting": {"queue": "training"},
     "diagnosis.tasks.*": {"queue": "inference"},
 }
@@ -227,11 +229,13 @@ TRAINING_MIN_VALIDATION: int = env.int("TRAINING_MIN_VALIDATION", 5)
 # ---------------------------------------------------------------- reading
 REVIEW_LOAN_MINUTES: float = env.float("REVIEW_LOAN_MINUTES", 10)
 WAIT_LIMIT_MINUTES: dict[str, float] = {
-    "routine": 1440, "urgent": 120, "stat": 30,
+    "answer": 5, "routine": 1440, "urgent": 120, "stat": 30,
     **env.dict("WAIT_LIMIT_MINUTES", {}, subcast_values=float),
 }  # fmt: skip
-if set(WAIT_LIMIT_MINUTES) != {"routine", "urgent", "stat"}:
-    raise ImproperlyConfigured("WAIT_LIMIT_MINUTES knows routine, urgent and stat, as in stat=30,urgent=120.")
+if set(WAIT_LIMIT_MINUTES) != {"answer", "routine", "urgent", "stat"}:
+    raise ImproperlyConfigured(
+        "WAIT_LIMIT_MINUTES knows answer, routine, urgent and stat, as in answer=10,stat=30."
+    )
 
 # ---------------------------------------------------------------- people
 AUTH_USER_MODEL = "accounts.User"

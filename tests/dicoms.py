@@ -103,6 +103,10 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
     "lateral": (dx(ViewPosition="LL"), "other-view", "lateral"),
     "lateral by code": (
         dx(ViewPosition=None, ViewCodeSequence=view_code("399198007", "right lateral")), "other-view", "lateral"),
+    "lateral by orientation": (dx(ViewPosition=None, PatientOrientation=["A", "F"]), "other-view", "Orientation"),
+    "lateral, looking back, lying": (
+        dx(ViewPosition=None, PatientOrientation=["FL", "PL"]), "other-view", "Orientation"),
+    "axial by orientation": (dx(ViewPosition="", PatientOrientation=["L", "P"]), "other-view", "Orientation"),
     "multi-frame": (dx(NumberOfFrames=2), "multi-frame", "2 pictures"),
     "no pixel data": (dx(PixelData=None), "no-pixels", "no picture"),
     "no rows": (dx(Rows=None), "damaged", "Rows"),

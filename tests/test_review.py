@@ -1,7 +1,9 @@
 """Verdicts: append-only, withdrawn within a minute, read blind or twice, adjudicated; films are lent one by one."""
 
 import json
+import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -187,6 +189,39 @@ def test_a_region_that_is_none_keeps_nothing(client: Client, reviewer: User, reg
     assert not Review.objects.exists()
 
 
+def test_what_was_drawn_and_written_is_there_again_after_undo(client: Client, reviewer: User) -> None:
+    answer = answer_for(reviewer)
+    given = review.record(reviewer, answer, "normal", "left base", [BOX])
+    review.withdraw(reviewer, given)
+    shown = page(client, "review_film", answer)
+    assert "left base</textarea>" in shown
+    assert json.loads(unescape(re.findall(r'name="region" value="([^"]*)"', shown)[0])) == [BOX]
+
+
+def test_an_adjudicator_sees_both_readers_regions_and_whose_they_are(client: Client, reviewer: User) -> None:
+    clinic_reads(reviewer, second_share=100)
+    answer = answer_for(reviewer)
+    second, third = colleague(reviewer), colleague(reviewer)
+    other_box = {"kind": "box", "points": [[1, 2], [3, 4]]}
+    taken_back = review.record(reviewer, answer, "pneumonia", region=[other_box])
+    review.withdraw(reviewer, taken_back)
+    review.record(reviewer, fresh(answer), "pneumonia", region=[BOX])
+    client.force_login(second)
+    assert drawn_by_others(page(client, "review_film", answer)) == []
+    review.record(second, fresh(answer), "normal")
+    client.force_login(third)
+    shown = page(client, "review_film", answer)
+    assert drawn_by_others(shown) == [
+        {"letter": "A", "name": str(reviewer), "verdict": "Pneumonia", "regions": [BOX]},
+        {"letter": "B", "name": str(second), "verdict": "Normal", "regions": []},
+    ]
+    assert 'points="10,20 60.04,20 60.04,90 10,90"' in shown
+
+
+def drawn_by_others(shown: str) -> Any:
+    return json.loads(re.findall(r'<script id="readers" type="application/json">(.*?)</script>', shown)[0])
+
+
 # ---------------------------------------------------------------- queue and loans
 
 
@@ -262,6 +297,34 @@ def test_a_blind_verdict_comes_first_and_may_be_changed(client: Client, reviewer
         ("normal", False),
     ]
     assert "1 of 1 blind readings" in client.get(reverse("readers")).content.decode()
+
+
+def test_a_blind_reviewers_page_holds_no_trace_of_the_answer(client: Client, reviewer: User) -> None:
+    clinic_reads(reviewer, blind_first=True)
+    answer = answer_for(
+        reviewer, probability=0.873, threshold=0.412, warnings=["Age."], receipt={"pixels": "abc"}
+    )
+    others = review.record(colleague(reviewer), answer, "normal", "clear lungs", [BOX])
+    traces = [
+        reverse("heatmap", args=[answer.pk]), "data-heatmap", "87 %", "0.873", "41 %", "Age.", "abc",
+        "answer PNEUMONIA", str(answer.model_version), "clear lungs", str(others.reviewer),
+    ]  # fmt: skip
+    before = page(client, "review_film", answer)
+    assert not [trace for trace in traces if trace in before]
+    client.post(reverse("review", args=[answer.pk]), {"verdict": "normal"})
+    after = page(client, "review_film", answer)
+    assert not [trace for trace in traces if trace not in after and trace != "0.873"]
+
+
+def test_who_reads_blind_cannot_choose_films_by_their_answer(client: Client, reviewer: User) -> None:
+    clinic_reads(reviewer, blind_first=True)
+    sure = answer_for(reviewer, probability=0.99)
+    doubtful = answer_for(reviewer, probability=0.51)
+    shown = client.get(reverse("review_queue"), {"kind": "uncertain"}).content.decode()
+    assert "Least certain" not in shown
+    response = client.post(reverse("review_next"), {"kind": "uncertain"})
+    assert response["Location"] == reverse("review_film", args=[sure.film_id]) + "?kind=oldest"
+    assert doubtful.film_id != sure.film_id
 
 
 def test_clinicians_and_other_clinics_see_answers_as_before(client: Client, reviewer: User) -> None:

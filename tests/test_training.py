@@ -339,7 +339,7 @@ def test_a_killed_training_goes_on_from_its_epoch_and_ends_as_one_whole_candidat
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The child is killed after its first epoch, by the signal that cannot be caught."""
-    monkeypatch.setattr(training_child, "NICENESS", 0)
+    monkeypatch.setattr(training_child, "YIELDING", ())
     confirm_films(FILMS)
     run = wish()
     heard = training.Attempt._heard

@@ -13,6 +13,8 @@ from django.utils import timezone
 
 from diagnosis import inference, intake, review, worklist, worklistpage
 from diagnosis.models import AccessLog, Film, ModelVersion, Prediction, WorklistRow
+from diagnosis.monitoring import activity
+from diagnosis.monitoring.scope import Scope
 from diagnosis.permissions import visible_films
 from pneumoweb.accounts.models import User
 from tests.factories import (
@@ -195,6 +197,18 @@ def test_a_film_that_waits_too_long_is_marked(client: Client, clinician: User, v
     worklist.set_priority(film, 2)
     assert listed(client, show="overdue") == [film.pk]
     assert client.get(reverse("worklist")).content.decode().count("waits too long") == 1
+
+
+def test_a_film_without_an_answer_waits_too_long_by_the_limit_that_monitoring_has(
+    client: Client, clinician: User, version: ModelVersion, settings: Any
+) -> None:
+    film = film_of(clinician, version, state="queued", queued_at=timezone.now() - timedelta(minutes=8))
+    film_of(clinician, version, state="queued")
+    for minutes, late in ((5, [film.pk]), (10, [])):
+        settings.WAIT_LIMIT_MINUTES = {**settings.WAIT_LIMIT_MINUTES, "answer": minutes}
+        assert listed(client, show="overdue") == late
+        assert client.get(reverse("worklist")).content.decode().count("waits too long") == len(late)
+        assert activity.queue(Scope(7, None)).too_long is bool(late)
 
 
 def test_assigning_and_priority_change_the_row_and_are_logged(

@@ -23,12 +23,15 @@ class AccessLog(models.Model):
         REVIEWED = "reviewed", "Reviewed"
         EXPORTED = "exported", "Exported"
         SEARCHED = "searched", "Searched"
+        LISTED = "listed", "Opened a list"
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     action = models.CharField(max_length=10, choices=Action)
-    # A search is about nobody yet: what was looked for is said in `what`.
+    # A search is about nobody yet: what was looked for is said in `what`. A list is about many: see `detail`.
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, null=True, related_name="accesses")
     what = models.CharField(max_length=80)
+    # Of a list: how it was asked for, and the keys of the patients and films that it showed.
+    detail = models.JSONField(default=dict, blank=True)
     at = models.DateTimeField()
     address = models.GenericIPAddressField(null=True)
     # Unique, so that two writers cannot both follow the same row: the chain never forks.
@@ -41,8 +44,8 @@ class AccessLog(models.Model):
         ordering = ["-pk"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(patient__isnull=False) | Q(action="searched"),
-                name="only_a_search_names_no_patient",
+                condition=Q(patient__isnull=False) | Q(action__in=["searched", "listed"]),
+                name="only_searches_and_lists_name_no_patient",
             )
         ]
         indexes = [models.Index(fields=["patient", "-at"], name="access_by_patient")]

@@ -23,6 +23,9 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
     def running(self) -> PredictionQuerySet:
         return self.filter(state=Prediction.State.RUNNING)
 
+    def unfinished(self) -> PredictionQuerySet:
+        return self.filter(state__in=[Prediction.State.QUEUED, Prediction.State.RUNNING])
+
     def expired(self) -> PredictionQuerySet:
         """Running rows whose worker has not finished within its lease."""
         return self.running().filter(lease_until__lt=timezone.now())

@@ -52,12 +52,22 @@ class WorklistRow(models.Model):
                 name="worklist_reading_is_known",
             ),
         ]
+        # The first two groups give the worklist's orders, of all films and of those that wait for a reading or do not;
+        # the third finds what few films have; the fourth is the review queue's.
         indexes = [
-            models.Index(fields=["clinic", "todo", "-urgency", "-film"], name="worklist_todo"),
             models.Index(fields=["clinic", "-urgency", "-film"], name="worklist_urgency"),
             models.Index(fields=["clinic", "-suspicion", "-film"], name="worklist_suspicion"),
             models.Index(fields=["clinic", "-requested_at", "-film"], name="worklist_age"),
             models.Index(fields=["clinic", "-priority", "requested_at", "film"], name="worklist_blind"),
+            models.Index(fields=["clinic", "todo", "-urgency", "-film"], name="worklist_todo"),
+            models.Index(fields=["clinic", "todo", "-suspicion", "-film"], name="worklist_todo_suspicion"),
+            models.Index(fields=["clinic", "todo", "-requested_at", "-film"], name="worklist_todo_age"),
+            models.Index(
+                fields=["clinic", "todo", "-priority", "requested_at", "film"], name="worklist_todo_blind"
+            ),
+            models.Index(fields=["clinic", "state", "todo"], name="worklist_state"),
+            models.Index(fields=["clinic", "label", "todo"], name="worklist_label"),
+            models.Index(fields=["clinic", "assigned_to", "todo"], name="worklist_assigned"),
             models.Index(
                 fields=["clinic", "reading", "state", "-priority", "requested_at", "film"],
                 name="queue_oldest",

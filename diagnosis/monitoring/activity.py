@@ -5,17 +5,16 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from django.db.models import Count, Min
-from django.utils import timezone
 
+from diagnosis import worklist
 from diagnosis.models import Prediction
 from diagnosis.monitoring import signs
 from diagnosis.monitoring.database import bin_of, step_number
 from diagnosis.monitoring.scope import Scope
 
-WAITS_TOO_LONG = timedelta(minutes=5)
 RATIO = 1.25
 EDGES = tuple(0.05 * RATIO**k for k in range(56))
 """Of the bins in which times are counted, in seconds: 0.05 s to about 3 hours."""
@@ -108,7 +107,7 @@ class Queue:
 
     @property
     def too_long(self) -> bool:
-        return self.oldest is not None and timezone.now() - self.oldest > WAITS_TOO_LONG
+        return self.oldest is not None and worklist.waits_too_long(self.oldest)
 
 
 def queue(scope: Scope) -> Queue:

@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from diagnosis import blinding, decoding, intake
+from diagnosis import audit, blinding, decoding, intake
 from diagnosis.batches import arriving, assigning, queries, sending
 from diagnosis.batches.arriving import Announced, TooMany
 from diagnosis.batches.filing import Sender
@@ -41,6 +41,7 @@ def batch_list(request: UserRequest) -> HttpResponse:
     """Show the clinic's batches, newest first."""
     batches = queries.with_counts(visible_batches(request.user).order_by("-pk"))
     page = Paginator(batches, PAGE).get_page(request.GET.get("page"))
+    audit.record_list(request, "batches", patients=(b.patient_id for b in page if b.patient_id))
     return render(request, "batches/list.html", {"page": page})
 
 
@@ -83,7 +84,9 @@ def begin(request: UserRequest) -> HttpResponse:
 def batch(request: UserRequest, pk: int) -> HttpResponse:
     """Show one batch: how far it is, what waits for an answer, what was refused, and its films."""
     shown = get_batch_for(request.user, pk)
-    return render(request, "batches/batch.html", {**_status(request, shown), **_undecided(shown)})
+    context = {**_status(request, shown), **_undecided(shown)}
+    _log(request, context)
+    return render(request, "batches/batch.html", context)
 
 
 @require_safe
@@ -178,8 +181,12 @@ def give_up(request: UserRequest, pk: int) -> HttpResponse:
 @require_safe
 @clinician_required
 def waiting_picture(request: UserRequest, pk: int) -> HttpResponseBase:
-    """A small copy of a film that waits for its patient."""
-    return picture_response(request, get_arrival_for(request.user, pk).preview, "image/jpeg")
+    """A small copy of a film that waits for its patient. A copy that the browser has already is not logged again."""
+    arrival = get_arrival_for(request.user, pk)
+    response = picture_response(request, arrival.preview, "image/jpeg")
+    if response.status_code == 200:
+        audit.record_list(request, f"picture of a waiting film of batch {arrival.batch_id}", waiting=[pk])
+    return response
 
 
 def _create(request: UserRequest, form: BatchForm) -> Batch:
@@ -265,6 +272,17 @@ def _status(request: UserRequest, batch: Batch) -> dict[str, Any]:
     }
 
 
+def _log(request: UserRequest, context: dict[str, Any]) -> None:
+    """Log whom a batch's page shows: patients of filed films, those proposed for others, and the waiting films."""
+    films = (arrival.film for arrival in context["page"] if arrival.film)
+    groups = context["groups"]
+    proposed = {patient.pk for group in groups for patient in (group.proposed, group.named) if patient}
+    waiting = [arrival.pk for group in groups for arrival in group.arrivals]
+    suggested = {patient.pk for patient in context["suggested"]}
+    more = {"waiting": waiting} if waiting else {}
+    audit.record_list(request, f"batch {context['batch'].pk}", films, proposed | suggested, **more)
+
+
 def _undecided(batch: Batch) -> dict[str, Any]:
     groups = queries.groups(batch)
     return {
@@ -278,6 +296,7 @@ def _undecided(batch: Batch) -> dict[str, Any]:
 
 def _begin_page(request: UserRequest, form: BatchForm, status: int = 200) -> HttpResponse:
     suggested = queries.suggested(request.user.clinic_id)
+    audit.record_list(request, "patients to choose for a batch", patients=(p.pk for p in suggested))
     context = {"form": form, "suggested": suggested, "limits": _limits()}
     return render(request, "batches/new.html", context, status=status)
 

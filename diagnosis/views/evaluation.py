@@ -1,13 +1,15 @@
 """Is the candidate better? Evaluations and their films."""
 
+from typing import Any
+
 from django.contrib import messages
-from django.db.models import F
+from django.db.models import F, Q
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from diagnosis import audit, blinding, tasks
 from diagnosis import evaluation as comparison
-from diagnosis import tasks
 from diagnosis.models import Evaluation, EvaluationFilm, ModelVersion
 from diagnosis.permissions import UserRequest, staff_required, visible_films
 from ml.images import ImageError, to_png
@@ -35,7 +37,7 @@ def start(request: UserRequest, pk: int) -> HttpResponse:
 def detail(request: UserRequest, pk: int) -> HttpResponse:
     """Both versions side by side, and the films on which they differ; htmx gets the state alone until it is final."""
     shown = get_object_or_404(Evaluation.objects.select_related("candidate", "production", "by"), pk=pk)
-    context = {"evaluation": shown, **progress(shown)}
+    context: dict[str, Any] = {"evaluation": shown, **progress(shown)}
     if request.htmx and not request.htmx.boosted:  # type: ignore[attr-defined]
         response = render(request, "models/_progress.html", context)
         if shown.is_final:
@@ -48,6 +50,9 @@ def detail(request: UserRequest, pk: int) -> HttpResponse:
             "corrected": shown.figures["corrected"],
             "sides": SIDES,
         }
+        rows = [*context["films"]["differ"], *context["films"]["corrected"]]
+        named = {row.film.pk: row.film for row in rows if row.film}
+        audit.record_list(request, f"films of evaluation {pk}", named.values())
     return render(request, "models/evaluation.html", context)
 
 
@@ -81,17 +86,19 @@ def parts(evaluation: Evaluation) -> list[dict[str, object]]:
 
 
 def films(request: UserRequest, evaluation: Evaluation) -> dict[str, object]:
-    """Films on which the two differ, and errors corrected before; of other clinics only their number."""
+    """Films on which the two differ, and errors corrected before. Of other clinics, and of films that the user may
+    still have to read blind, only their number."""
     rows = evaluation.films.defer("candidate_receipt").select_related("film__patient", "film__study")
     mine = rows.filter(film__in=visible_films(request.user)) | rows.filter(part=EvaluationFilm.Part.BASE)
-    differ = rows.exclude(part=EvaluationFilm.Part.CORRECTED).exclude(candidate_said=F("production_said"))
-    mine_differ = mine.exclude(part=EvaluationFilm.Part.CORRECTED).exclude(
-        candidate_said=F("production_said")
-    )
-    again = mine.filter(corrected=True)
-    return {
-        "differ": mine_differ[:SHOWN_AT_MOST],
-        "differ_elsewhere": differ.count() - mine_differ.count(),
-        "corrected": again[:SHOWN_AT_MOST],
-        "corrected_elsewhere": rows.filter(corrected=True).count() - again.count(),
-    }
+    holdout = ~Q(part=EvaluationFilm.Part.CORRECTED)
+    kinds = {"differ": holdout & ~Q(candidate_said=F("production_said")), "corrected": Q(corrected=True)}
+    found: dict[str, object] = {}
+    for name, kind in kinds.items():
+        shown = mine.filter(kind).exclude(film__in=blinding.kept_from(request.user))
+        of_clinic = mine.filter(kind).count()
+        found |= {
+            name: shown[:SHOWN_AT_MOST],
+            f"{name}_blind": of_clinic - shown.count(),
+            f"{name}_elsewhere": rows.filter(kind).count() - of_clinic,
+        }
+    return found

@@ -241,7 +241,7 @@ def _film_context(request: UserRequest, shown: Film) -> dict[str, object]:
         "source_facts": facts.rows(shown),
         "verdicts": sorted((r for p in predictions for r in p.reviews.all()), key=lambda r: -r.pk),
         "undo": verdicts.undoable(request.user) if "reviewer" in roles_of(request.user) else None,
-        "outcomes": [] if chosen and chosen.concealed else shown.outcomes.select_related("by"),
+        "outcomes": [] if any(p.concealed for p in predictions) else shown.outcomes.select_related("by"),
         "priorities": Priority.choices,
     }
 

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from diagnosis import blinding
+from diagnosis import audit, blinding
 from diagnosis.monitoring import activity, drift, quality, rates
 from diagnosis.monitoring.report import Report
 from diagnosis.monitoring.scope import PERIODS, USUAL, Scope
@@ -110,10 +110,14 @@ def films(request: UserRequest) -> HttpResponse:
     if cell not in ("", *quality.CELLS) or group not in ("", *quality.GROUPS):
         raise Http404
     rows = quality.chosen(quality.judged(wanted.scope), cell, group, of)
-    keys = sorted({row.film_id for row in rows}, reverse=True)
+    found = {row.film_id for row in rows}
+    # To stand in a cell tells both the answer and the label.
+    blind = found & set(blinding.kept_from(request.user).values_list("pk", flat=True)) if cell else set()
+    keys = sorted(found - blind, reverse=True)
     page = Paginator(keys, PAGE).get_page(request.GET.get("page"))
     shown = list(with_predictions(visible_films(request.user)).filter(pk__in=list(page)).order_by("-pk"))
     blinding.conceal(request.user, shown)
+    audit.record_list(request, "reviewed films in monitoring", shown)
     return render(
         request,
         "monitoring/films.html",
@@ -121,6 +125,7 @@ def films(request: UserRequest) -> HttpResponse:
             "asked": wanted,
             "page": page,
             "films": shown,
+            "blind": len(blind),
             "cell": quality.CELLS.get(cell),
             "group": quality.GROUPS[group][0] if group else "",
             "of": of,

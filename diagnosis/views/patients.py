@@ -2,18 +2,16 @@
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from diagnosis import audit, blinding, histories, intake, registry, timeline
+from diagnosis import audit, blinding, histories, intake, patientlist, registry, timeline
 from diagnosis.forms import PatientForm
 from diagnosis.models import AccessLog
-from diagnosis.permissions import UserRequest, clinician_required, get_patient_for, visible_patients
-from diagnosis.queries import with_films, with_study_facts
+from diagnosis.permissions import UserRequest, clinician_required, get_patient_for
+from diagnosis.queries import with_films
 
-PAGE = 25
 STUDIES_A_PAGE = 20
 
 
@@ -22,16 +20,14 @@ STUDIES_A_PAGE = 20
 def patient_list(request: UserRequest) -> HttpResponse:
     """Find patients by number or name; htmx gets the table alone."""
     words = request.GET.get("q", "").split()
-    patients = visible_patients(request.user).select_related("clinic")
-    for word in words:
-        patients = patients.filter(Q(name__icontains=word) | Q(mrn__icontains=word))
-    page = Paginator(with_study_facts(patients.order_by("name", "pk")), PAGE).get_page(
-        request.GET.get("page")
-    )
-    if words and page.number == 1:
+    place = request.GET.get("after", ""), request.GET.get("before", "")
+    page = patientlist.page(request.user, words, *place)
+    if words and not any(place):
         audit.record_search(request, f"patients: {' '.join(words)}")
+    audit.record_list(request, "patients", patients=(patient.pk for patient in page))
     template = "patients/_table.html" if request.htmx and not request.htmx.boosted else "patients/list.html"  # type: ignore[attr-defined]
-    return render(request, template, {"page": page, "q": " ".join(words)})
+    context = {"page": page, "q": " ".join(words), "most": patientlist.COUNTED}
+    return render(request, template, context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -6,8 +6,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from diagnosis import audit, blinding, loans, reviewqueue, worklistpage
+from diagnosis import audit, blinding, loans, regions, reviewqueue, worklistpage
 from diagnosis import review as verdicts
+from diagnosis.keys import VERDICT_KEYS
 from diagnosis.models import AccessLog, Film, Prediction, Review
 from diagnosis.permissions import (
     UserRequest,
@@ -19,28 +20,25 @@ from diagnosis.permissions import (
 from diagnosis.queries import with_predictions
 from diagnosis.readingforms import ReviewForm
 from diagnosis.reviewqueue import Kind
+from pneumoweb.accounts.models import User
 
 SHOWN = 12
-# The key that gives each verdict; templates and review.js read them from the page.
-KEYS = {
-    Review.Verdict.NORMAL: "n",
-    Review.Verdict.PNEUMONIA: "p",
-    Review.Verdict.UNREADABLE: "u",
-    Review.Verdict.NOT_FRONTAL: "f",
-}
 
 
 @require_safe
 @reviewer_required
 def queue(request: UserRequest) -> HttpResponse:
     """The kinds of films to review, how many there are, and the next ones of the chosen kind."""
-    kind = kind_of(request.GET.get("kind"))
-    rows = reviewqueue.upcoming(request.user, kind, SHOWN)
+    kind = kind_of(request.user, request.GET.get("kind"))
+    lines = worklistpage.lines_of(request.user, reviewqueue.upcoming(request.user, kind, SHOWN))
+    audit.record_list(request, "review queue", (line.film for line in lines))
     context = {
         "kind": kind,
-        "kinds": [(each, reviewqueue.count(request.user, each)) for each in Kind],
+        "kinds": [
+            (each, reviewqueue.count(request.user, each)) for each in reviewqueue.kinds_for(request.user)
+        ],
         "most": reviewqueue.COUNTED,
-        "lines": worklistpage.lines_of(request.user, rows),
+        "lines": lines,
         "undo": verdicts.undoable(request.user),
     }
     return render(request, "review/queue.html", context)
@@ -50,7 +48,7 @@ def queue(request: UserRequest) -> HttpResponse:
 @reviewer_required
 def take_next(request: UserRequest) -> HttpResponse:
     """Lend the next film of a kind and open it."""
-    return _to_next(request, kind_of(request.POST.get("kind")))
+    return _to_next(request, kind_of(request.user, request.POST.get("kind")))
 
 
 @require_POST
@@ -73,10 +71,9 @@ def film(request: UserRequest, pk: int) -> HttpResponse:
         return redirect("film", pk)
     lent = loans.lend(request.user, shown.pk)
     audit.record(request, AccessLog.Action.SEEN, shown.patient, f"film {shown.pk} for review")
-    context = _context(request, shown, prediction, ReviewForm(film=shown))
-    return render(
-        request, "review/film.html", {**context, "holder": None if lent else loans.holder(shown.pk)}
-    )
+    context = _context(request, shown, prediction)
+    holder = None if lent else loans.holder(shown.pk)
+    return render(request, "review/film.html", {**context, "holder": holder, "draw": not holder})
 
 
 @require_POST
@@ -85,7 +82,8 @@ def review(request: UserRequest, pk: int) -> HttpResponse:
     """Append a verdict; then go on to the next film, or after a blind verdict show what the model says."""
     prediction = get_prediction_for(request.user, pk)
     form = ReviewForm(request.POST, film=prediction.film)
-    here = f"{reverse('review_film', args=[prediction.film_id])}?kind={kind_of(request.POST.get('kind'))}"
+    kind = kind_of(request.user, request.POST.get("kind"))
+    here = f"{reverse('review_film', args=[prediction.film_id])}?kind={kind}"
     if not form.is_valid():
         for problems in form.errors.values():
             messages.error(request, f"{' '.join(str(p) for p in problems)} Nothing was kept.")
@@ -96,7 +94,7 @@ def review(request: UserRequest, pk: int) -> HttpResponse:
         messages.error(request, str(error))
         return redirect("film", prediction.film_id)
     audit.record(request, AccessLog.Action.REVIEWED, prediction.film.patient, f"film {prediction.film_id}")
-    return redirect(here) if verdict.blind else _to_next(request, kind_of(request.POST.get("kind")))
+    return redirect(here) if verdict.blind else _to_next(request, kind)
 
 
 @require_POST
@@ -115,8 +113,9 @@ def withdraw(request: UserRequest, pk: int) -> HttpResponse:
     return redirect("review_film", shown.pk)
 
 
-def kind_of(said: str | None) -> Kind:
-    return Kind(said) if said in Kind.values else Kind.OLDEST
+def kind_of(user: User, said: str | None) -> Kind:
+    """Return the kind that was asked for, if it is one for this user; else that of the longest waiting."""
+    return Kind(said) if said in reviewqueue.kinds_for(user) else Kind.OLDEST
 
 
 def _to_next(request: UserRequest, kind: Kind) -> HttpResponse:
@@ -126,23 +125,30 @@ def _to_next(request: UserRequest, kind: Kind) -> HttpResponse:
     return redirect(f"{reverse('review_film', args=[following])}?kind={kind}")
 
 
-def _context(
-    request: UserRequest, shown: Film, prediction: Prediction, form: ReviewForm
-) -> dict[str, object]:
+def _context(request: UserRequest, shown: Film, prediction: Prediction) -> dict[str, object]:
     said = sorted((r for p in shown.predictions.all() for r in p.reviews.all()), key=lambda r: -r.pk)
-    own = [r for r in said if r.reviewer_id == request.user.pk and not r.is_withdrawn]
+    own = [r for r in said if r.reviewer_id == request.user.pk]
+    standing = [r for r in own if not r.is_withdrawn]
     return {
         "film": shown,
         "patient": shown.patient,
         "prediction": prediction,
         "predictions": [prediction],
         "verdicts": said,
-        "mine": next(iter(own), None),
+        "mine": next(iter(standing), None),
         # A blind verdict has just been given: the model's answer is shown, and the verdict may be changed.
-        "reconsider": bool(own) and own[0].blind,
-        "adjudicating": not own and verdicts.of_film(shown).differ,
-        "form": form,
-        "keys": [(verdict, verdict.label, KEYS[verdict]) for verdict in Review.Verdict],
-        "kind": kind_of(request.GET.get("kind")),
+        "reconsider": bool(standing) and standing[0].blind,
+        "adjudicating": not standing and verdicts.of_film(shown).differ,
+        "form": _form(shown, own),
+        "readers": regions.of_others(said, request.user),
+        "verdict_keys": [(verdict, verdict.label, VERDICT_KEYS[verdict]) for verdict in Review.Verdict],
+        "kind": kind_of(request.user, request.GET.get("kind")),
         "undo": verdicts.undoable(request.user),
     }
+
+
+def _form(shown: Film, own: list[Review]) -> ReviewForm:
+    """What a reviewer wrote and drew before is there again, even if it was taken back."""
+    if not own:
+        return ReviewForm(film=shown)
+    return ReviewForm(film=shown, initial={"remark": own[0].remark, "region": own[0].region})

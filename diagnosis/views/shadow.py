@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from diagnosis import shadow
+from diagnosis import audit, shadow
 from diagnosis.forms_promotion import ShadowForm
 from diagnosis.models import ModelVersion, ShadowRun
 from diagnosis.permissions import UserRequest, reviewer_required, staff_required
@@ -67,4 +67,5 @@ def disagreements(request: UserRequest) -> HttpResponse:
     Neither answer is on the page: who reviews should not know beforehand which of the two to doubt.
     """
     page = Paginator(shadow.disagreements(request.user), PAGE).get_page(request.GET.get("page"))
+    audit.record_list(request, "films on which versions differ", (answer.film for answer in page))
     return render(request, "review/disagreements.html", {"page": page})

@@ -1,15 +1,16 @@
 """Training runs for staff: what data there are, a run asked for, watched, cancelled, and its manifest."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
 from django.db.models import Q
-from django.http import FileResponse, Http404, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from diagnosis import manifest, tasks, training
+from diagnosis import audit, blinding, manifest, tasks, training
 from diagnosis.models import NearIdentical, SplitGroup, TrainingRun
 from diagnosis.permissions import UserRequest, staff_required, visible_films
 from diagnosis.training_form import RunForm
@@ -41,6 +42,9 @@ def runs(request: UserRequest) -> HttpResponse:
         "shares": SplitGroup.Share.choices,
         **_suspicions(request),
     }
+    pairs = context["suspicions"]
+    alike = {film.pk: film for pair in pairs for film in (pair.film, pair.other) if film}
+    audit.record_list(request, "near-identical films", alike.values())
     return render(request, "training/list.html", context, status=422 if form.is_bound else 200)
 
 
@@ -48,7 +52,12 @@ def runs(request: UserRequest) -> HttpResponse:
 @staff_required
 def run(request: UserRequest, pk: int) -> HttpResponse:
     """One run: how far it is, its curves, its log, and what came out."""
-    return render(request, "training/run.html", _about(request, pk))
+    context = _about(request, pk)
+    films = visible_films(request.user).filter(
+        pk__in=[row["film"] for row in context["doubted"] if "film" in row]
+    )
+    audit.record_list(request, f"films that run {pk} doubts", films.only("patient"))
+    return render(request, "training/run.html", context)
 
 
 @require_safe
@@ -72,14 +81,34 @@ def cancel(request: UserRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @staff_required
-def manifest_file(request: UserRequest, pk: int) -> FileResponse:
-    """The frozen list of films as CSV: keys, labels and hashes, no names."""
+def manifest_file(request: UserRequest, pk: int) -> HttpResponse:
+    """The frozen list of films as CSV: keys, labels and hashes, no names.
+
+    Who may still read some of the films blind gets it without these films' labels; it is not the frozen file then.
+    """
     chosen = get_object_or_404(TrainingRun, pk=pk)
     if not chosen.manifest:
         raise Http404
+    audit.record_list(request, f"manifest of run {pk}", sha256=chosen.manifest_sha256)
     name = f"run-{pk}-manifest.csv"
-    return FileResponse(
-        chosen.manifest.open("rb"), as_attachment=True, filename=name, content_type="text/csv"
+    with chosen.manifest.open("rb") as file:
+        content = file.read()
+    shown = _without_labels(request, content)
+    response = HttpResponse(shown, content_type="text/csv")
+    response["Content-Disposition"] = (
+        f'attachment; filename="{name if shown == content else f"blind-{name}"}"'
+    )
+    return response
+
+
+def _without_labels(request: UserRequest, content: bytes) -> bytes:
+    hidden = set(blinding.kept_from(request.user).values_list("pk", flat=True))
+    entries = manifest.from_csv(content) if hidden else []
+    if not any(entry.film in hidden for entry in entries):
+        return content
+    nothing: dict[str, Any] = {"source": "", "label": "", "confirmed_by": None, "confirmed_at": ""}
+    return manifest.as_csv(
+        [replace(entry, **nothing) if entry.film in hidden else entry for entry in entries]
     )
 
 
@@ -88,10 +117,11 @@ def _about(request: UserRequest, pk: int) -> dict[str, Any]:
         TrainingRun.objects.select_related("by", "cancelled_by", "initial", "version"), pk=pk
     )
     doubted = chosen.disagreements
-    ours = set(visible_films(request.user).filter(
-        pk__in=[row["film"] for row in doubted if "film" in row]
-    ).values_list("pk", flat=True))  # fmt: skip
-    shown = [row for row in doubted if "base" in row or row["film"] in ours]
+    films = visible_films(request.user).filter(pk__in=[row["film"] for row in doubted if "film" in row])
+    ours = set(films.values_list("pk", flat=True))
+    # A doubt tells the label, and what to think of it: nothing for who may still read the film blind.
+    blind = set(films.filter(pk__in=blinding.kept_from(request.user)).values_list("pk", flat=True))
+    shown = [row for row in doubted if "base" in row or row["film"] in ours - blind]
     return {
         "run": chosen,
         "curves": {"history": chosen.history, "epochs": chosen.epochs},
@@ -99,7 +129,8 @@ def _about(request: UserRequest, pk: int) -> dict[str, Any]:
         "shares": SplitGroup.Share.choices,
         "doubted": shown[:SHOWN],
         "doubted_count": len(shown),
-        "doubted_elsewhere": len(doubted) - len(shown),
+        "doubted_blind": len(blind),
+        "doubted_elsewhere": len(doubted) - len(shown) - len(blind),
     }
 
 

@@ -26,6 +26,7 @@ def worklist(request: UserRequest) -> HttpResponse:
     )
     if chosen["q"]:
         audit.record_search(request, f"worklist: {chosen['q']}")
+    audit.record_list(request, "worklist", (line.film for line in page.lines))
     template = "worklist/_table.html" if request.htmx and not request.htmx.boosted else "worklist/list.html"  # type: ignore[attr-defined]
     filters = urlencode({name: value for name, value in chosen.items() if value})
     context = {
@@ -43,9 +44,7 @@ def news(request: UserRequest) -> HttpResponse:
     since, waiting = keys(request.GET.getlist("since")), keys(request.GET.getlist("waiting"))
     if not since or len(waiting) > worklistpage.SIZE:
         return HttpResponseBadRequest("A place and at most one page of films, please.")
-    new = (
-        worklistpage.filtered(request.user, chosen).filter(film__gt=since[0]).order_by()[:NEW_AT_MOST].count()
-    )
+    new = worklistpage.news(request.user, chosen, since[0]).order_by()[:NEW_AT_MOST].count()
     ready = rows.visible_rows(request.user).filter(film__in=waiting).exclude(state="waiting")
     context = {"new": new, "most": NEW_AT_MOST, "lines": worklistpage.lines_of(request.user, list(ready))}
     return render(request, "worklist/_news.html", context)

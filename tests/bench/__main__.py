@@ -7,11 +7,12 @@ import platform
 import secrets
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
+PARTS = ("model", "site", "pace", "viewer", "pages")
 
 
 def prepare_site(folder: Path) -> None:
@@ -33,32 +34,41 @@ def prepare_site(folder: Path) -> None:
     prepare()
 
 
-def measure() -> list[Row]:
-    from tests.bench import model, site
+def measure(only: Sequence[str]) -> list[Row]:
+    from tests.bench import model, pace, pages, site, viewer
 
-    return [*model.rows(), *site.rows()]
+    parts: dict[str, Callable[[], list[Row]]] = dict(
+        zip(PARTS, (model.rows, site.rows, pace.rows, viewer.rows, pages.rows), strict=True)
+    )
+    found: list[Row] = []
+    for name in only or parts:
+        sys.stderr.write(f"measuring: {name} …\n")
+        found += parts[name]()
+    return found
 
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as text. Every figure is a median of several runs."""
-    lines = [f"{'what':72} {'figure':>10} {'unit':10} {'ratio':>8}"]
+    lines = [f"{'what':72} {'figure':>10} {'unit':10} {'ratio':>8} {'CPU ms':>8} {'queries':>7}"]
     for row in rows:
         if "ms_a_film" in row:
             what = row["what"] if row["batch"] == 1 else f"{row['what']}, batch of {row['batch']}"
             figure, unit, ratio = row["ms_a_film"], "ms a film", row.get("ratio", row.get("share", ""))
         else:
             what, figure, unit, ratio = row["what"], row["figure"], row["unit"], row.get("ratio", "")
-        lines.append(f"{what:72} {figure:10.3f} {unit:10} {ratio!s:>8}")
+        more = f"{row.get('cpu_ms', '')!s:>8} {row.get('queries', '')!s:>7}"
+        lines.append(f"{what:72} {figure:10.3f} {unit:10} {ratio!s:>8} {more}".rstrip())
     return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows here")
+    parser.add_argument("--only", nargs="+", default=[], choices=PARTS, help="measure only these")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="pneumoweb-bench-") as folder:
         prepare_site(Path(folder))
-        rows = measure()
+        rows = measure(options.only)
     sys.stdout.write(table(rows) + "\n")
     if options.json:
         machine = {

@@ -8,7 +8,7 @@ import time
 import uuid
 import zipfile
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from io import BytesIO
 from typing import Any
@@ -16,22 +16,17 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.db.models import F
-from django.test import Client
-from django.urls import reverse
-from django.utils import timezone
 from PIL import Image
 
-from diagnosis import decoding, inference, intake, registry, worklist, worklistpage
+from diagnosis import decoding, inference, intake, registry
 from diagnosis.batches import arriving, sending, unpacking
 from diagnosis.batches.arriving import Announced
 from diagnosis.batches.filing import Sender
-from diagnosis.models import Batch, Film, ModelVersion, Patient, Prediction, Review, Study
+from diagnosis.models import Batch, Film, ModelVersion, Patient, Prediction
 from ml.dicomwrite import write_film
 from ml.images import read_radiograph
-from pneumoweb.accounts.models import Clinic, User
 from pneumoweb.broker import embedded
-from tests.factories import ClinicFactory, PatientFactory, make_user
+from tests.factories import PatientFactory
 from tests.pictures import encoded, png
 from tests.processes import Broker
 from tests.samples import sample_films
@@ -47,7 +42,7 @@ def rows() -> list[Row]:
     broker = Broker(embedded(settings.BROKER_DIR))
     broker.start()
     try:
-        return [*intake_rows(), *batch_rows(), *worker_rows(), *page_rows(), *monitoring_rows()]
+        return [*intake_rows(), *batch_rows(), *worker_rows()]
     finally:
         broker.stop()
 
@@ -228,113 +223,6 @@ def requeued(films: Sequence[Film], version: ModelVersion, times: int) -> Any:
         yield
         if Prediction.objects.answered().count() != len(films):
             raise AssertionError("not every film was answered")
-
-
-def page_rows() -> list[Row]:
-    """Time of a page in this process, without the network, for clinics of growing size."""
-    found: list[Row] = []
-    for films in (1_000, 10_000, 100_000):
-        clinic = ClinicFactory()
-        user = make_user("reviewer", clinic)
-        patients = fill(clinic, user, films)
-        client = Client(headers={"host": "localhost"})
-        client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-        places = worklistpage.ORDERS["urgency"]
-        middle = worklistpage.place_of(worklist.visible_rows(user).order_by(*places)[films // 2], places)
-        for what, address in (
-            ("worklist", reverse("worklist")),
-            ("worklist, from its middle", f"{reverse('worklist')}?after={middle}"),
-            ("worklist, oldest of all", f"{reverse('worklist')}?show=all&sort=oldest"),
-            ("worklist search", f"{reverse('worklist')}?q=Bench+77"),
-            ("worklist, a filter that finds nothing", f"{reverse('worklist')}?priority=2&assigned=me"),
-            ("worklist news", f"{reverse('worklist_news')}?since=0"),
-            ("review queue", reverse("review_queue")),
-            ("newest films", reverse("home")),
-            ("patient list", reverse("patients")),
-            ("patient search", f"{reverse('patients')}?q=Bench+77"),
-            ("history of a patient of 40 films", reverse("patient", args=[patients[0].pk])),
-        ):
-            spent = 1000 * statistics.median(seconds(partial(get, client, address)) for _ in range(REPEATS))
-            before = next(
-                (row["figure"] for row in found if row["what"] == f"page: {what}, 1,000 films"), None
-            )
-            row = {"what": f"page: {what}, {films:,} films", "figure": round(spent, 1), "unit": "ms"}
-            found.append({**row, "ratio": round(spent / before, 2)} if before else row)
-    return found
-
-
-def monitoring_rows() -> list[Row]:
-    """Time of the monitoring page for 100,000 films of one clinic in a year, 5,000 of them reviewed."""
-    clinic = ClinicFactory()
-    user = make_user("staff", clinic)
-    fill(clinic, user, 100_000)
-    answers = Prediction.objects.filter(film__patient__clinic=clinic)
-    for month in range(12):
-        Prediction.objects.filter(pk__in=answers.annotate(part=F("pk") % 12).filter(part=month)).update(
-            queued_at=timezone.now() - timedelta(days=30 * month + 1),
-            waiting_seconds=0.3 * (month + 1),
-            reading_seconds=0.1 * (month + 1),
-        )
-    Review.objects.bulk_create(
-        Review(prediction=answer, reviewer=user, verdict="pneumonia" if answer.pk % 9 == 0 else "normal")
-        for answer in answers[:5_000]
-    )
-    client = Client(headers={"host": "localhost"})
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    found = []
-    for days in (30, 365):
-        address = f"{reverse('monitoring')}?days={days}"
-        spent = 1000 * statistics.median(seconds(partial(get, client, address)) for _ in range(REPEATS))
-        what = f"page: monitoring of {days} days, 100,000 films in a year"
-        found.append({"what": what, "figure": round(spent, 1), "unit": "ms"})
-    return found
-
-
-def fill(clinic: Clinic, user: User, number: int) -> list[Patient]:
-    """Make `number` answered films of the clinic, of many probabilities: one patient has 40, the others 8 each."""
-    version = registry.production()
-    per_patient = [40, *[8] * ((number - 40) // 8)]
-    patients = Patient.objects.bulk_create(
-        Patient(clinic=clinic, mrn=f"B{n:06}", name=f"Bench {n}", created_by=user)
-        for n in range(len(per_patient))
-    )
-    studies = Study.objects.bulk_create(
-        Study(
-            patient=patient,
-            taken_on=date(2026, 11, 1) - timedelta(days=n),
-            upload_key=uuid.uuid4(),
-            uploaded_by=user,
-        )
-        for patient, count in zip(patients, per_patient, strict=True)
-        for n in range(count)
-    )
-    films = Film.objects.bulk_create(
-        Film(
-            study=study, patient=study.patient, sha256=f"{study.pk:064}", name="film.png", file="none.png",
-            thumbnail="none.png", source_format="PNG", source_bytes=1, width=256, height=256, bits=8,
-            uploaded_by=user,
-        )
-        for study in studies
-    )  # fmt: skip
-    Prediction.objects.bulk_create(
-        Prediction(
-            film=film,
-            model_version=version,
-            state="succeeded",
-            label="PNEUMONIA" if film.pk % 5 == 0 else "NORMAL",
-            probability=(film.pk % 5 == 0) / 2 + film.pk % 997 / 2000,
-            threshold=0.5,
-        )
-        for film in films
-    )
-    worklist.refresh(film.pk for film in films)
-    return patients
-
-
-def get(client: Client, address: str) -> None:
-    answer = client.get(address)
-    if answer.status_code != 200:
-        raise AssertionError(f"{address} answered {answer.status_code}")
 
 
 def seconds(work: Callable[[], object]) -> float:

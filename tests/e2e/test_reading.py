@@ -82,11 +82,12 @@ def test_a_whole_reading_by_keys_alone(page: Page, live_site: LiveSite) -> None:
     press("Enter")
     expect(page.get_by_role("heading", name="Basil Thorne (demo)")).to_be_visible()
     address = page.url
+    expect(page.locator(".viewer.live")).to_be_visible()
     press("h")
-    expect(page.locator("#review-heat-switch")).to_have_attribute("aria-pressed", "false")
-    press("r")
-    box = page.locator("#regions rect")
-    expect(box).to_be_focused()
+    expect(page.locator("[data-do=heat]")).to_have_attribute("aria-pressed", "false")
+    press("Shift+B")
+    expect(page.locator(".regions .mine")).to_be_focused()
+    box = page.locator(".regions .mine .line")
     before = box.bounding_box()
     press("ArrowLeft")
     press("Shift+ArrowDown")
@@ -95,7 +96,7 @@ def test_a_whole_reading_by_keys_alone(page: Page, live_site: LiveSite) -> None:
     assert after is not None
     assert after["x"] < before["x"]
     assert after["height"] > before["height"]
-    press("m")
+    press("t")
     page.keyboard.type("left base, no doubt")
     press("Escape")
     press("p")
@@ -114,16 +115,27 @@ def test_a_whole_reading_by_keys_alone(page: Page, live_site: LiveSite) -> None:
 
 @pytest.mark.usefixtures("faults", "usual_rules")
 def test_a_blind_first_review(page: Page, browser: Browser, live_site: LiveSite) -> None:
+    asked: list[str] = []
     log_in(page, live_site, "reviewer")
     wait_for_answers(page, live_site)
     rules(browser, live_site, blind=True)
+    page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{live_site.url}review/")
     page.get_by_role("button", name="Start with the first").click()
     expect(page.get_by_text("You read first")).to_be_visible()
-    assert page.locator(".probability, #review-heat").count() == 0
+    expect(page.locator(".viewer.live")).to_be_visible()
+    page.keyboard.press("h")
+    expect(page.locator(".viewer-said")).to_have_text("This page shows no heatmap.")
+    assert "heatmap.png" not in page.content()
+    assert not [url for url in asked if "heatmap" in url]
+    page.keyboard.press("x")
+    expect(page.locator(".viewer-turned")).to_have_text("turned or mirrored")
     page.keyboard.press("p")
     expect(page.get_by_role("heading", name="Your verdict is committed: Pneumonia")).to_be_visible()
     expect(page.locator(".probability")).to_be_visible()
+    # The film is looked at as before, now with what the model says.
+    expect(page.locator(".viewer-turned")).to_have_text("turned or mirrored")
+    expect(page.locator(".viewer-heatbar")).to_be_visible()
     film = page.url
     page.keyboard.press("n")
     expect(page.get_by_text("Kept: Normal")).to_be_visible()
@@ -143,18 +155,29 @@ def test_two_readers_who_differ_and_an_adjudicator(browser: Browser, live_site: 
     first.goto(f"{live_site.url}review/")
     first.get_by_role("button", name="Start with the first").click()
     film = first.url
+    expect(first.locator(".viewer.live")).to_be_visible()
+    first.keyboard.press("Shift+B")
     first.get_by_label("Remark").fill("dense right base")
     first.get_by_role("button", name="Pneumonia").click()
     expect(first.get_by_text("Kept: Pneumonia")).to_be_visible()
 
     second.goto(film)
+    expect(second.locator(".viewer.live")).to_be_visible()
     expect(second.get_by_text("dense right base")).to_have_count(0)
+    expect(second.locator(".theirs")).to_have_count(0)
     second.get_by_role("button", name="Normal").click()
     expect(second.get_by_text("Kept: Normal")).to_be_visible()
 
     third.goto(film)
     expect(third.get_by_role("heading", name="Two readers differ: you decide")).to_be_visible()
     expect(third.get_by_text("dense right base")).to_be_visible()
+    theirs = third.get_by_role("img", name="Region A1, Box, drawn by Rowan Ellery")
+    expect(theirs).to_be_visible()
+    third.keyboard.press("a")
+    expect(theirs).to_be_hidden()
+    third.keyboard.press("a")
+    third.get_by_role("button", name="Take over the regions of Rowan Ellery").click()
+    expect(third.locator(".regions .mine")).to_have_count(1)
     third.get_by_role("button", name="Normal").click()
     third.goto(film)
     expect(third.locator(".verdicts li").first).to_contain_text("adjudication")
@@ -162,32 +185,6 @@ def test_two_readers_who_differ_and_an_adjudicator(browser: Browser, live_site: 
     expect(third.get_by_role("row", name="Ash Linden")).to_contain_text("1")
     for page in (first, second, third):
         page.context.close()
-
-
-def test_a_region_is_drawn_with_the_pointer(page: Page, live_site: LiveSite) -> None:
-    log_in(page, live_site, "reviewer")
-    wait_for_answers(page, live_site)
-    page.goto(f"{live_site.url}review/")
-    page.get_by_role("button", name="Start with the first").click()
-    expect(page.locator("#regions")).to_be_visible()
-    film = re.search(r"films/\d+/", page.url)
-    assert film is not None
-    frame = page.locator("#regions").bounding_box()
-    assert frame is not None
-    x, y = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
-    for key, shape in (("b", "rect"), ("o", "polygon")):
-        page.keyboard.press(key)
-        page.mouse.move(x - 60, y - 60)
-        page.mouse.down()
-        page.mouse.move(x + 20, y - 30)
-        page.mouse.move(x + 40, y + 50)
-        page.mouse.up()
-        expect(page.locator(f"#regions {shape}")).to_have_count(1)
-        page.keyboard.press(key)
-    page.get_by_role("button", name="Unreadable").click()
-    expect(page.get_by_text("Kept: Unreadable")).to_be_visible()
-    page.goto(f"{live_site.url}{film[0]}")
-    expect(page.locator(".verdicts li").first).to_contain_text("2 regions")
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])

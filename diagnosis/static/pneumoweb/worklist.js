@@ -20,16 +20,11 @@
     const row = event.target.closest("tr[data-row]");
     if (row) last = row.id;
   });
-  document.addEventListener("keydown", (event) => {
-    if (!window.pneumowebKeys.free(event)) return;
-    const key = event.key.toLowerCase();
-    const place = chosen();
-    if (key === "j") choose(place + 1);
-    else if (key === "k") choose(place < 0 ? 0 : place - 1);
-    else if (key === "a") at(place)?.querySelector("[data-assign]")?.click();
-    else if (key === "/") document.getElementById("id_q").focus();
-    else return;
-    event.preventDefault();
+  window.pneumowebKeys.on({
+    next: () => choose(chosen() + 1),
+    previous: () => choose(Math.max(0, chosen() - 1)),
+    assign: () => at(chosen())?.querySelector("[data-assign]")?.click(),
+    search: () => document.getElementById("id_q").focus(),
   });
   document.getElementById("id_q").addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;

@@ -1,11 +1,10 @@
-// Buttons, sliders and keys of one viewer.
-import { isElsewhere, lettersAreOff, switchLetters } from "viewer/keys";
+// Buttons, sliders and keys of one viewer. Which key does what stands in the page's table (keys.js).
+import { Cross } from "viewer/cross";
 import { Measure } from "viewer/measure";
 
 const STEP = 60; // CSS pixels that an arrow key pans
 const NARROWER = 0.85;
-const TOOLS = { w: "window", g: "pan", m: "measure" };
-const PRESETS = { 1: "own", 2: "full", 3: "contrast", 4: "lung", 5: "bone" };
+const DARKER = 12; // CSS pixels of a drag
 const HEAT_STEP = 5;
 
 export class Controls {
@@ -13,10 +12,20 @@ export class Controls {
     this.viewer = viewer;
     this.root = viewer.root;
     this.measure = new Measure(viewer);
-    this.help = this.root.querySelector("dialog");
+    this.cross = new Cross(viewer);
+    this.drawers = [this.measure]; // what Delete and Escape on the film are offered to, the last one first
+    this.hints = { measure: () => this.hintOfMeasure() };
+    this.actions = {};
     this.heatShown = true;
+    this.add(this.own());
     this.wire();
     this.showHeat();
+  }
+
+  /** Let buttons (`data-do`) and keys of these names do something. */
+  add(actions) {
+    Object.assign(this.actions, actions);
+    window.pneumowebKeys.on(actions, () => this.mine());
   }
 
   find(name) {
@@ -25,7 +34,7 @@ export class Controls {
 
   wire() {
     const { root, viewer } = this;
-    root.addEventListener("click", ({ target }) => this.run(target.closest("button[data-do]")?.dataset.do));
+    root.addEventListener("click", ({ target }) => this.actions[target.closest("button[data-do]")?.dataset.do]?.());
     root.querySelector("[data-preset]").addEventListener("change", ({ target }) => viewer.usePreset(target.value));
     const [opacity, threshold] = [root.querySelector("[data-opacity]"), root.querySelector("[data-threshold]")];
     opacity.addEventListener("input", () => { this.heatShown = true; this.showHeat(); });
@@ -36,16 +45,9 @@ export class Controls {
     root.addEventListener("viewer:heatmap", () => this.showHeat());
     document.addEventListener("htmx:oobAfterSwap", () => this.showHeat());
     document.addEventListener("fullscreenchange", () => root.classList.toggle("whole", document.fullscreenElement === root));
-    document.addEventListener("keydown", (event) => this.key(event));
+    viewer.stage.addEventListener("keydown", (event) => this.keyOnFilm(event));
     viewer.stage.addEventListener("focus", () => viewer.paint());
     viewer.stage.addEventListener("blur", () => viewer.paint());
-    this.wireSwitch();
-  }
-
-  wireSwitch() {
-    const box = this.help.querySelector("input[type=checkbox]");
-    box.checked = !lettersAreOff();
-    box.addEventListener("change", () => switchLetters(box.checked));
   }
 
   ready() {
@@ -63,44 +65,60 @@ export class Controls {
 
   // ------------------------------------------------------------ doing
 
-  run(name) {
-    if (!name) return;
+  own() {
     const { viewer } = this;
-    if (Object.values(TOOLS).includes(name)) return this.useTool(name);
-    const does = {
+    return {
+      window: () => this.useTool("window"),
+      pan: () => this.useTool("pan"),
+      measure: () => this.useTool("measure"),
+      "preset-own": () => viewer.usePreset("own"),
+      "preset-full": () => viewer.usePreset("full"),
+      "preset-contrast": () => viewer.usePreset("contrast"),
+      "preset-lung": () => viewer.usePreset("lung"),
+      "preset-bone": () => viewer.usePreset("bone"),
+      narrower: () => this.stretch(NARROWER),
+      wider: () => this.stretch(1 / NARROWER),
+      darker: () => viewer.dragWindow(0, DARKER),
+      brighter: () => viewer.dragWindow(0, -DARKER),
+      invert: () => viewer.invert(),
       in: () => viewer.zoom(1.25),
       out: () => viewer.zoom(0.8),
       fit: () => viewer.fit(),
       one: () => viewer.oneToOne(),
-      invert: () => viewer.invert(),
       mirror: () => viewer.orient("mirror"),
       flip: () => viewer.orient("flip"),
       right: () => viewer.orient("right"),
       left: () => viewer.orient("left"),
       reset: () => viewer.reset(),
-      heat: () => { this.heatShown = !this.heatShown; this.showHeat(); },
+      heat: () => this.switchHeat(),
+      fainter: () => this.nudge("[data-opacity]", -HEAT_STEP),
+      stronger: () => this.nudge("[data-opacity]", HEAT_STEP),
+      lower: () => this.nudge("[data-threshold]", -HEAT_STEP),
+      higher: () => this.nudge("[data-threshold]", HEAT_STEP),
       whole: () => this.wholeScreen(),
-      help: () => this.help.showModal(),
-      close: () => this.help.close(),
     };
-    does[name]?.();
   }
 
+  /** Choose what a drag does. A tool that the viewer does not know itself is somebody's who draws on the film. */
   useTool(name) {
     this.viewer.tool = name;
-    for (const tool of Object.values(TOOLS)) this.find(tool)?.setAttribute("aria-pressed", String(tool === name));
+    for (const button of this.root.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.do === name));
     this.viewer.stage.dataset.tool = name;
-    if (name === "measure") {
-      const spacing = this.viewer.facts.spacing;
-      this.viewer.say(!spacing
-        ? "The size of a pixel is not known for this film: distances are in pixels."
-        : spacing.detector
-          ? "Distances are at the detector. The body lies before it, so it is shown larger than it is."
-          : "Drag from one end to the other. Distances are in millimetres.");
-    } else {
-      this.viewer.say("");
-    }
+    this.viewer.say(this.hints[name]?.() ?? "");
     this.viewer.paint();
+  }
+
+  hintOfMeasure() {
+    const { spacing } = this.viewer.facts;
+    if (!spacing) return "The size of a pixel is not known for this film: distances are in pixels.";
+    return spacing.detector
+      ? "Distances are at the detector. The body lies before it, so it is shown larger than it is."
+      : "Drag from one end to the other, or click at both. Distances are in millimetres.";
+  }
+
+  stretch(factor) {
+    const { viewer } = this;
+    if (viewer.picture) viewer.setWindow(viewer.window.centre, viewer.window.width * factor);
   }
 
   async wholeScreen() {
@@ -113,48 +131,28 @@ export class Controls {
 
   // ------------------------------------------------------------ keys
 
-  key(event) {
-    if (isElsewhere(event) || !this.mine()) return;
-    const inside = document.activeElement === this.viewer.stage;
-    const done = (inside && this.keyInside(event)) || (!lettersAreOff() && this.letter(event));
-    if (done) event.preventDefault();
-  }
-
   /** Of several viewers the one that has the focus answers, else the first. */
   mine() {
     const focused = document.activeElement?.closest("[data-viewer]");
     return focused ? focused === this.root : document.querySelector("[data-viewer]") === this.root;
   }
 
-  keyInside({ key, shiftKey }) {
-    const { viewer, measure } = this;
-    const arrow = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[key];
-    if (arrow && viewer.tool === "measure") measure.step(...arrow.map((n) => -n * (shiftKey ? 1 : 10)));
-    else if (arrow && shiftKey) viewer.dragWindow(-arrow[0] * 12, -arrow[1] * 12);
-    else if (arrow) viewer.pan(arrow[0] * STEP, arrow[1] * STEP);
-    else if ((key === "Enter" || key === " ") && viewer.tool === "measure") measure.set();
-    else if ((key === "Delete" || key === "Backspace") && measure.lines.length) measure.removeLast();
-    else if (key === "Escape" && measure.lines.length) measure.clear();
-    else return false;
-    return true;
+  /** Keys that mean something only while the film has the focus. */
+  keyOnFilm(event) {
+    if (event.target !== this.viewer.stage || window.pneumowebKeys.elsewhere(event)) return;
+    if (this.doneOnFilm(event)) event.preventDefault();
   }
 
-  letter({ key }) {
-    const { viewer } = this;
-    if (key in PRESETS) viewer.usePreset(PRESETS[key]);
-    else if (key in TOOLS) this.useTool(TOOLS[key]);
-    else if (key === "[" || key === "]") viewer.picture && viewer.setWindow(viewer.window.centre, viewer.window.width * (key === "[" ? NARROWER : 1 / NARROWER));
-    else if (key === "{" || key === "}") viewer.dragWindow(0, key === "{" ? 12 : -12);
-    else if (key === "<" || key === ">") this.nudge("[data-threshold]", key === ">" ? HEAT_STEP : -HEAT_STEP);
-    else if (key === "," || key === ".") this.nudge("[data-opacity]", key === "." ? HEAT_STEP : -HEAT_STEP);
-    else {
-      const name = {
-        "+": "in", "=": "in", "-": "out", 0: "fit", o: "one", i: "invert", x: "mirror", y: "flip",
-        r: "right", R: "left", d: "reset", h: "heat", v: "whole", "?": "help",
-      }[key];
-      if (!name) return false;
-      this.run(name);
-    }
+  doneOnFilm({ key, shiftKey }) {
+    const { viewer, cross } = this;
+    const arrow = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[key];
+    if (arrow && viewer.draws(viewer.tool)) cross.step(...arrow.map((n) => -n * (shiftKey ? 1 : 10)));
+    else if (arrow && shiftKey) viewer.dragWindow(-arrow[0] * 12, -arrow[1] * 12);
+    else if (arrow) viewer.pan(arrow[0] * STEP, arrow[1] * STEP);
+    else if ((key === "Enter" || key === " ") && viewer.draws(viewer.tool)) cross.set();
+    else if (key === "Delete" || key === "Backspace") return Boolean(this.drawers.findLast((drawer) => drawer.removeLast()));
+    else if (key === "Escape") return Boolean(this.drawers.findLast((drawer) => drawer.clear()));
+    else return false;
     return true;
   }
 
@@ -184,12 +182,20 @@ export class Controls {
       value === null ? "" : `${Math.floor(x)}, ${Math.floor(y)}: ${round(value)}`;
   }
 
+  switchHeat() {
+    if (!this.heatmap) return this.viewer.say("This page shows no heatmap.");
+    this.heatShown = !this.heatShown;
+    this.showHeat();
+  }
+
+  get heatmap() {
+    return Boolean(this.root.dataset.heatmap || this.root.querySelector(".overlay image"));
+  }
+
   showHeat() {
     const slider = this.root.querySelector("[data-opacity]");
     const button = this.find("heat");
-    const there = Boolean(this.root.dataset.heatmap || this.root.querySelector(".overlay image"));
-    const strip = this.root.querySelector(".viewer-heatbar");
-    strip.hidden = !there;
+    this.root.querySelector(".viewer-heatbar").hidden = !this.heatmap;
     const share = this.heatShown ? slider.value / 100 : 0;
     this.viewer.setOpacity(share);
     const plain = this.root.querySelector(".overlay");

@@ -3,12 +3,9 @@
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 const SMALLEST_LEVEL = 256;
 
-self.addEventListener("message", async ({ data: address }) => {
+self.addEventListener("message", async ({ data: bytes }) => {
   try {
-    const response = await fetch(address, { credentials: "same-origin" });
-    if (response.redirected) throw new Error("Your session has ended. Log in again.");
-    if (!response.ok) throw new Error(`The film could not be loaded (${response.status}).`);
-    const film = await decode(new Uint8Array(await response.arrayBuffer()));
+    const film = await decode(new Uint8Array(bytes));
     const levels = pyramid(film);
     const histogram = count(film);
     self.postMessage({ bits: film.bits, levels, histogram }, [histogram.buffer, ...levels.map((l) => l.values.buffer)]);

@@ -1,5 +1,3 @@
-import { isElsewhere, lettersAreOff } from "viewer/keys";
-
 // Two films side by side: what is done to one is done to the other, until the link is loosened. Films of different
 // size follow each other in shares of their own, so a film that was moved while loose keeps its lead.
 export function link(room) {
@@ -16,11 +14,5 @@ export function link(room) {
       if (linked) for (const other of viewers) if (other !== viewer) other.follow(detail);
     });
   }
-  document.addEventListener("keydown", (event) => {
-    if (isElsewhere(event) || lettersAreOff()) return;
-    if (event.key === "l") set(!linked);
-    else if (event.key === "s") room.querySelector("[data-swap]").click();
-    else return;
-    event.preventDefault();
-  });
+  window.pneumowebKeys.on({ link: () => set(!linked), swap: () => room.querySelector("[data-swap]").click() });
 }

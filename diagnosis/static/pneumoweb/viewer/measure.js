@@ -8,66 +8,73 @@ export class Measure {
     this.viewer = viewer;
     this.marks = viewer.root.querySelector(".viewer-marks");
     this.lines = [];
-    this.drawn = null;
-    this.cursor = null;
+    this.drawn = null; // the line whose second end is not set yet
+    this.pressed = null; // where the pointer went down
     const { root } = viewer;
     root.addEventListener("viewer:measure", ({ detail }) => this[detail.phase](detail));
+    root.addEventListener("viewer:pointer", ({ detail }) => this.move(detail));
     root.addEventListener("viewer:view", () => this.paint());
     root.addEventListener("viewer:reset", () => this.clear());
   }
 
+  // A line is drawn by a drag, or by a click at each end.
+
   start({ x, y }) {
-    this.drawn = { from: { x, y }, to: { x, y } };
-    this.lines.push(this.drawn);
-    this.paint();
+    this.pressed = { x, y };
+    if (!this.drawn) {
+      this.drawn = { from: { x, y }, to: { x, y } };
+      this.lines.push(this.drawn);
+    }
+    this.move({ x, y });
   }
 
   move({ x, y }) {
-    if (this.drawn) this.drawn.to = { x, y };
+    if (!this.drawn) return;
+    this.drawn.to = { x, y };
     this.paint();
   }
 
   end() {
-    const { drawn, viewer } = this;
-    this.drawn = null;
+    const { drawn } = this;
     if (!drawn) return;
-    const apart = Math.hypot(drawn.to.x - drawn.from.x, drawn.to.y - drawn.from.y) * viewer.scale;
-    if (apart < SHORTEST) this.lines.pop();
-    else viewer.say(`Distance: ${this.words(drawn)}.`);
+    const first = this.pressed.x === drawn.from.x && this.pressed.y === drawn.from.y;
+    if (this.length(drawn) >= SHORTEST) {
+      this.drawn = null;
+      this.viewer.say(`Distance: ${this.words(drawn)}.`);
+    } else if (!first) {
+      this.cancel();
+    }
     this.paint();
   }
 
+  cancel() {
+    if (this.drawn) this.lines.pop();
+    this.drawn = null;
+    this.paint();
+  }
+
+  /** Take all lines away; false where there are none. */
   clear() {
+    if (!this.lines.length) return false;
     Object.assign(this, { lines: [], drawn: null });
     this.viewer.say("");
     this.paint();
+    return true;
   }
 
+  /** Take the last line away; false where there is none. */
   removeLast() {
+    if (!this.lines.length) return false;
     this.lines.pop();
     this.drawn = null;
     this.viewer.say(this.lines.length ? "" : "No distances are left.");
     this.paint();
+    return true;
   }
 
-  /** By keyboard: the arrows move a cross, Enter sets the first end, and again the second. */
-  step(dx, dy) {
-    const { viewer } = this;
-    this.cursor ??= { x: viewer.x, y: viewer.y };
-    const [a, b, c, d] = viewer.turn;
-    const clamp = (value, most) => Math.min(most, Math.max(0, value));
-    this.cursor = {
-      x: clamp(this.cursor.x + (a * dx + c * dy) / viewer.scale, viewer.width),
-      y: clamp(this.cursor.y + (b * dx + d * dy) / viewer.scale, viewer.height),
-    };
-    this.move(this.cursor);
-    viewer.send("viewer:pointer", this.cursor);
-  }
-
-  set() {
-    this.cursor ??= { x: this.viewer.x, y: this.viewer.y };
-    if (this.drawn) this.end();
-    else this.start(this.cursor);
+  /** CSS pixels on the screen. */
+  length({ from, to }) {
+    return Math.hypot(to.x - from.x, to.y - from.y) * this.viewer.scale;
   }
 
   /** Millimetres where the size of a pixel is known, else pixels. */
@@ -80,8 +87,8 @@ export class Measure {
   }
 
   paint() {
+    if (this.drawn && this.viewer.tool !== "measure") return void this.cancel();
     const shapes = this.lines.flatMap((line) => this.shapesOf(line));
-    if (this.cursor && this.viewer.tool === "measure" && document.activeElement === this.viewer.stage) shapes.push(this.cross());
     this.marks.replaceChildren(...shapes, ...this.bar());
   }
 
@@ -93,11 +100,6 @@ export class Measure {
     text.textContent = this.words(line);
     const ends = [p, q].map(({ x, y }) => shape("circle", { cx: x, cy: y, r: 3.5 }));
     return [shape("line", { ...at, class: "under" }), shape("line", at), ...ends, text];
-  }
-
-  cross() {
-    const { x, y } = this.viewer.toStage(this.cursor.x, this.cursor.y);
-    return shape("path", { class: "cross", d: `M${x - 12} ${y}h24M${x} ${y - 12}v24` });
   }
 
   /** A bar of round length, about a fifth of the picture. */

@@ -3,13 +3,22 @@
 // The element of a viewer carries it as `element.viewer`. It sends "viewer:ready" once the film is there,
 // "viewer:view" when the film has moved on the screen and "viewer:change" when a person changed something (linked
 // viewers follow that). `toFilm(clientX, clientY)` and `toClient(x, y)` translate between screen and film pixels.
-// Whoever draws on the film sets `tool = "none"`: then one finger or the left button is theirs, while the wheel and
-// two fingers still zoom.
+// Whoever draws on the film sets a `tool` of their own, say "box": then one finger or the left button is theirs, and
+// "viewer:box" tells where on the film a drag begins, goes and ends, while the wheel and two fingers still zoom. A drag
+// that turns out to be two fingers is told as "cancel". With `tool = "none"` nothing is told.
 import { Picture } from "viewer/picture";
 
 const CLOSEST = 32; // screen pixels to one of the film
 const FARTHEST = 0.5; // of the size that fits
+const OWN = ["window", "pan", "zoom", "pinch", "none"]; // what the viewer itself does with a drag
 const OPAQUE = 0.75; // opacity of the heatmap's strongest evidence, as ml/heatmap.py stores it
+
+async function fetchFilm(address) {
+  const response = await fetch(address, { credentials: "same-origin" });
+  if (response.redirected) throw new Error("Your session has ended. Log in again.");
+  if (!response.ok) throw new Error(`The film could not be loaded (${response.status}).`);
+  return response.arrayBuffer();
+}
 
 export class Viewer {
   constructor(root) {
@@ -52,7 +61,14 @@ export class Viewer {
       worker.terminate();
       this.loadPlainly(event.message);
     });
-    worker.postMessage(new URL(this.root.dataset.values, location.href).href);
+    // Here, not in the worker: this is the request that the page's preload has begun.
+    fetchFilm(this.root.dataset.values).then(
+      (bytes) => worker.postMessage(bytes, [bytes]),
+      (error) => {
+        worker.terminate();
+        this.loadPlainly(error.message);
+      },
+    );
     this.loadHeatmap();
   }
 
@@ -155,6 +171,12 @@ export class Viewer {
     const [a, b, c, d] = this.turn;
     const [u, v] = [(x - this.x) * this.scale, (y - this.y) * this.scale];
     return { x: this.stage.clientWidth / 2 + a * u + b * v, y: this.stage.clientHeight / 2 + c * u + d * v };
+  }
+
+  /** What a way on the screen, in CSS pixels, is on the film, in its pixels. */
+  alongFilm(dx, dy) {
+    const [a, b, c, d] = this.turn;
+    return [(a * dx + c * dy) / this.scale, (b * dx + d * dy) / this.scale];
   }
 
   toClient(x, y) {
@@ -260,6 +282,18 @@ export class Viewer {
     if (this.fitting) this.scale = this.fitScale();
     this.paint();
     if (tell) this.send("viewer:change", { orient: how });
+  }
+
+  /** How the film is looked at, to be kept and given back to `look`. */
+  get sight() {
+    const { scale, x, y, turn, inverted, fitting, preset, window } = this;
+    return { scale, x, y, turn, inverted, fitting, preset, window };
+  }
+
+  /** Look at the film as it was looked at before, once it is there. */
+  look(sight) {
+    Object.assign(this, sight);
+    this.resized();
   }
 
   get upright() {
@@ -404,7 +438,7 @@ export class Viewer {
     stage.addEventListener("pointermove", (event) => this.drag(event));
     for (const kind of ["pointerup", "pointercancel"]) stage.addEventListener(kind, (event) => this.up(event));
     stage.addEventListener("contextmenu", (event) => event.preventDefault());
-    stage.addEventListener("dblclick", () => { if (this.tool !== "none" && this.tool !== "measure") this.fit(); });
+    stage.addEventListener("dblclick", () => { if (this.tool === "window" || this.tool === "pan") this.fit(); });
     document.addEventListener("htmx:oobAfterSwap", () => this.loadHeatmap());
   }
 
@@ -414,14 +448,25 @@ export class Viewer {
     return event.button === 2 ? "zoom" : this.tool;
   }
 
+  /** Whether a tool is that of somebody who draws on the film. */
+  draws(tool) {
+    return Boolean(tool) && !OWN.includes(tool);
+  }
+
+  /** Tell whoever draws what the pointer does; without an event, that it does it no more. */
+  tell(phase, event) {
+    if (this.draws(this.doing)) this.send(`viewer:${this.doing}`, { phase, ...(event && this.toFilm(event.clientX, event.clientY)) });
+  }
+
   down(event) {
     const doing = this.pointers.size === 1 ? "pinch" : this.toolOf(event);
+    if (doing === "pinch") this.tell("cancel");
     if (doing === "none" && event.pointerType !== "touch") return;
     this.stage.focus({ preventScroll: true });
     this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (this.pointers.size <= 2) this.doing = doing;
     if (doing !== "none") this.stage.setPointerCapture(event.pointerId);
-    if (doing === "measure") this.send("viewer:measure", { phase: "start", ...this.toFilm(event.clientX, event.clientY) });
+    this.tell("start", event);
     if (event.button === 1) event.preventDefault();
   }
 
@@ -434,7 +479,7 @@ export class Viewer {
     else if (this.doing === "window") this.dragWindow(dx, dy);
     else if (this.doing === "pan") this.pan(dx, dy);
     else if (this.doing === "zoom") this.zoom(Math.exp(-dy * 0.008));
-    else if (this.doing === "measure") this.send("viewer:measure", { phase: "move", ...this.toFilm(event.clientX, event.clientY) });
+    else this.tell("move", event);
     Object.assign(held, { x: event.clientX, y: event.clientY });
   }
 
@@ -451,7 +496,8 @@ export class Viewer {
 
   up(event) {
     if (!this.pointers.delete(event.pointerId)) return;
-    if (this.doing === "measure") this.send("viewer:measure", { phase: "end" });
+    if (event.type === "pointercancel") this.tell("cancel");
+    else this.tell("end", event);
     if (this.pointers.size === 0) this.doing = null;
   }
 }
