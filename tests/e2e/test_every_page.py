@@ -30,6 +30,7 @@ from tests.test_permissions import ADDRESSES, World, make_world
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 LONG = "Bartholomew-Alexander Wolfeschlegelsteinhausenbergerdorff-Featherstonehaugh"
 PHONES = (390, 360)
+SWITCH = "document.querySelector('[data-theme-switch]').click()"
 
 
 @pytest.fixture
@@ -113,6 +114,7 @@ class Walker:
         self.faults: dict[str, list[str]] = {}
         self.titles: dict[str, str] = {}
         self.at = ""
+        page.set_default_timeout(120_000)
         page.on("pageerror", lambda error: self.note(f"script: {error}"))
         page.on("console", lambda line: self.note(line.text) if line.type == "error" else None)
         page.on("request", lambda request: self.note(request.url) if not self.is_own(request.url) else None)
@@ -140,9 +142,9 @@ class Walker:
         self.widths()
         self.accessible("dark", {"runOnly": WCAG})
         # Nothing but colours changes with the theme.
-        self.page.locator("[data-theme-switch]").click()
+        self.page.evaluate(SWITCH)
         self.accessible("light", {"runOnly": {"type": "rule", "values": ["color-contrast"]}})
-        self.page.locator("[data-theme-switch]").click()
+        self.page.evaluate(SWITCH)
 
     def headings(self, address: str) -> None:
         if self.page.locator("h1").count() != 1:
