@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 MODELS = Path(__file__).resolve().parent / "models"
-SHIPPED = MODELS / "lite0-2"
-SHIPPED_BEFORE: tuple[Path, ...] = (MODELS / "sequential-1",)
+SHIPPED = MODELS / "lite0-3"
+SHIPPED_BEFORE: tuple[Path, ...] = (MODELS / "sequential-2",)
 """Versions that PneumoWeb shipped before `SHIPPED`, oldest first; one can go back to them."""
 CARD = "card.json"
 KERAS_FILE = "model.keras"

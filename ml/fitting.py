@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,19 @@ RECIPES = {
         preprocessing=SMOOTHED,
     ),
 }
+
+
+EARLIER_SIDE = 192
+"""At this size films were changed for lite0 where area means prepared them."""
+
+
+def recipe_of(architecture: str, preprocessing: str | None = None) -> Recipe:
+    """How the architecture is trained, with another rule of resizing than its own where one is named."""
+    usual = RECIPES[architecture]
+    if preprocessing is None or preprocessing == usual.preprocessing:
+        return usual
+    side = EARLIER_SIDE if usual.preprocessing == SMOOTHED else COPY_SIDE
+    return replace(usual, preprocessing=preprocessing, working_side=side)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import math
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ def refit(
     if preprocessing and not about:
         raise TrainingError("With another rule of resizing, say with --about what the films are.")
     rule = preprocessing or card.preprocessing
-    recipe = replace(fitting.RECIPES[card.architecture], preprocessing=rule)
+    recipe = fitting.recipe_of(card.architecture, rule)
     prepared = prepare(films, divided, side, recipe)
     unfinished = out.with_name(out.name + ".partial")
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -25,7 +25,7 @@ from ml.artifact import ArtifactError, Card
 from ml.catalogue import MODES
 from ml.dataset import DatasetError
 from ml.fitting import Progress, ResumeError
-from ml.images import ImageError
+from ml.images import PREPROCESSINGS, ImageError
 from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
 from ml.proof import write
 from ml.runtime import run_all
@@ -45,6 +45,7 @@ def train(
     epochs: int = 20,
     seed: int = 1,
     variants: int = 1,
+    preprocessing: str | None = None,
     init: Path | None = None,
     mode: str = "whole",
     imagenet: Path | None = None,
@@ -60,7 +61,8 @@ def train(
 
     Work in progress is kept beside it, in `out` + `.unfinished`, so that the same call goes on after a crash. `init`
     is a model version to start from (its rule of resizing stays), `imagenet` a checkpoint of ImageNet weights. `mode`
-    says what of it learns: `head` (the classifier alone), `last` (the last stages) or `whole`. With `variants`, it is
+    says what of it learns: `head` (the classifier alone), `last` (the last stages) or `whole`. `preprocessing` is the
+    rule of resizing, where it is not the architecture's own. With `variants`, it is
     trained so often, with another order of the films and other changes, and the weights are averaged. Into the
     file `answers` goes what the model, or one like it, says of films that it did not learn from. With `patience`,
     training ends when so many epochs in a row were no better. Raises `DatasetError`, `ImageError`, `ArtifactError`,
@@ -84,12 +86,11 @@ def train(
         )
     if mode not in MODES or (mode != "whole" and init is None):
         raise TrainingError("The mode is head, last or whole; head and last need a version to start from.")
-    about, proof, recipe = about or About(), proof or Proof(), fitting.RECIPES[architecture]
+    about, proof = about or About(), proof or Proof()
     if also and proof.second_population:
         raise TrainingError("A second population either trains or only measures, not both.")
     start = artifact.check(init) if init else None
-    if start:
-        recipe = replace(recipe, preprocessing=start.preprocessing)
+    recipe = fitting.recipe_of(architecture, start.preprocessing if start else preprocessing)
     stage("Reading the films")
     films = dataset.read_folder(directory)
     if any(film.label is None for film in films):
@@ -332,6 +333,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--variants", type=int, default=1, metavar="N", help="train N times and average the weights"
     )
+    parser.add_argument(
+        "--preprocessing",
+        choices=PREPROCESSINGS,
+        help="resize films by this rule, not by the architecture's own",
+    )
     parser.add_argument("--init", type=Path, metavar="DIR", help="model version to start from")
     parser.add_argument("--mode", choices=MODES, default="whole", help="what of the start version learns")
     parser.add_argument(
@@ -374,6 +380,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             epochs=options.epochs,
             seed=options.seed,
             variants=options.variants,
+            preprocessing=options.preprocessing,
             init=options.init,
             mode=options.mode,
             imagenet=weights.find(options.imagenet) if options.imagenet else None,

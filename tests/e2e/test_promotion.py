@@ -19,12 +19,12 @@ def test_a_candidate_goes_into_production_and_back(page: Page, live_site: LiveSi
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     log_in(page, live_site, "staff")
-    open_gate(page, live_site, "sequential-1")
+    open_gate(page, live_site, "sequential-2")
     page.get_by_role("button", name="Evaluate", exact=True).click()
     # The demo has no reviewed films: the page goes on by itself and says what is missing.
     expect(page.get_by_text("No film is in the holdout yet")).to_be_visible(timeout=60_000)
     page.get_by_role("link", name="To the rules").click()
-    expect(page.get_by_text("Evaluation 1, against lite0-2.")).to_be_visible()
+    expect(page.get_by_text("Evaluation 1, against lite0-3.")).to_be_visible()
     page.get_by_label("Why").fill("The smaller one answers faster")
     page.get_by_role("button", name="Ask a second person").click()
     expect(page.get_by_text("Waits for a second person", exact=True)).to_be_visible()
@@ -32,17 +32,17 @@ def test_a_candidate_goes_into_production_and_back(page: Page, live_site: LiveSi
 
     page.context.clear_cookies()
     log_in(page, live_site, "admin")
-    open_gate(page, live_site, "sequential-1")
+    open_gate(page, live_site, "sequential-2")
     page.get_by_label("Your reason").fill("Tried it with staff")
     page.get_by_role("button", name="Promote against the rules").click()
-    expect(page.get_by_text("sequential-1 is in production.")).to_be_visible()
+    expect(page.get_by_text("sequential-2 is in production.")).to_be_visible()
 
     page.goto(f"{live_site.url}models/")
-    page.get_by_text("Roll back to lite0-2").click()
+    page.get_by_text("Roll back to lite0-3").click()
     page.get_by_label("Why").fill("It misses more")
     page.get_by_role("button", name="Roll back now").click()
-    expect(page.get_by_text("lite0-2 is in production again.")).to_be_visible()
-    row = page.get_by_role("row").filter(has_text="lite0-2").first
+    expect(page.get_by_text("lite0-3 is in production again.")).to_be_visible()
+    row = page.get_by_role("row").filter(has_text="lite0-3").first
     expect(row.get_by_text("Production", exact=True)).to_be_visible()
     assert not faults
 
