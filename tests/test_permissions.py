@@ -171,6 +171,11 @@ class World:
 
 @pytest.fixture
 def world() -> World:
+    return make_world()
+
+
+def make_world() -> World:
+    """Make the rows that the addresses name; the walk of all pages in a browser uses them too."""
     clinic = ClinicFactory()
     patient = PatientFactory(clinic=clinic)
     answer = AnswerFactory(

@@ -28,3 +28,9 @@ def time_left(progress: Progress) -> str:
     if progress.seconds_left < 90:
         return f"about {max(5, 5 * round(progress.seconds_left / 5))} s left"
     return f"about {round(progress.seconds_left / 60)} min left"
+
+
+@register.filter
+def last_of_path(name: str) -> str:
+    """Return the file's own name: the folders before it are the same for all films of a list."""
+    return name.rsplit("/", 1)[-1]

@@ -54,11 +54,19 @@ def seconds(value: float | None) -> str:
     """Say a duration in words short enough for a table."""
     if value is None:
         return "–"
+    if value < 0.05:
+        return "under 0.1 s"
     if value < 10:
         return f"{value:.1f} s"
     if value < 120:
         return f"{value:.0f} s"
     return f"{value / 60:.0f} min"
+
+
+@register.filter
+def signed(value: float) -> str:
+    """Say a figure that may be negative, with a minus that is no hyphen: no line breaks after it."""
+    return f"{value:.2f}".replace("-", "−")
 
 
 @register.filter

@@ -113,7 +113,7 @@ export class Measure {
     if (!length) return [];
     const [w, h] = [length * perMillimetre, viewer.stage.clientHeight];
     const x = viewer.stage.clientWidth - w - 16;
-    const text = shape("text", { x: x + w / 2, y: h - 22, "text-anchor": "middle" });
+    const text = shape("text", { x: x + w, y: h - 22, "text-anchor": "end" });
     text.textContent = `${length >= 10 ? `${length / 10} cm` : `${length} mm`}${spacing.detector ? " at the detector" : ""}`;
     const path = `M${x} ${h - 18}v6h${w}v-6`;
     return [shape("path", { class: "under", d: path }), shape("path", { d: path }), text];
