@@ -65,7 +65,7 @@ def people(filled: Filled, size: int) -> list[tuple[User, dict[str, str]]]:
         "worklist, waiting for the model": f"{films}?state=waiting",
         "worklist, all films, normal": f"{films}?show=all&answer=NORMAL",
         "worklist, all films, stat": f"{films}?show=all&priority=2",
-        "worklist, all films, mine (none)": f"{films}?show=all&assigned=me",
+        "worklist, all films, mine": f"{films}?show=all&assigned=me",
         "worklist, all films, nobody's": f"{films}?show=all&assigned=nobody",
         "worklist, search that finds nobody": f"{films}?show=all&q=nobody",
         "worklist, search that finds one patient": f"{films}?show=all&q={size // 16:06}",
