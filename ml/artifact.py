@@ -148,7 +148,7 @@ def describe(card: Card) -> str:
         f"{data['validation']['NORMAL']:,} normal, {data['validation']['PNEUMONIA']:,} pneumonia, "
         f"{data['validation']['patients']:,} patients.",
         *_initialisation_lines(card),
-        *_variant_lines(card),
+        *_weights_lines(card),
         "",
         "## Figures on the validation films",
         "",
@@ -215,8 +215,15 @@ def _initialisation_lines(card: Card) -> list[str]:
     ]
 
 
-def _variant_lines(card: Card) -> list[str]:
+def _weights_lines(card: Card) -> list[str]:
     found = card.training.get("variants")
+    if before := card.training.get("weights_of"):
+        return [
+            "",
+            f"The weights are those of `{before}`, whose training resized films by "
+            f"`{card.training['resized_by']}`. This version resizes them by `{card.preprocessing}`, and all its "
+            "figures were measured so.",
+        ]
     if not found:
         return []
     return [

@@ -1,7 +1,8 @@
 """Gate, map limits and evidence of a trained model version made anew: `python -m ml.refit MODEL DIR --out DIR`.
 
-For when the gate or what a card tells has become better since the version was trained. The films must be those that
-it was trained with: their hash and that of their split are compared with the card's.
+For when the gate or what a card tells has become better since the version was trained, or, with `--preprocessing`,
+when its weights do better on films that are resized by another rule; then everything is measured anew. The films must
+be those that it was trained with: their hash and that of their split are compared with the card's.
 """
 
 from __future__ import annotations
@@ -16,24 +17,33 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from ml import artifact, dataset, evidence, failures, fitting, plots
 from ml.artifact import ArtifactError, Card
 from ml.dataset import DatasetError
-from ml.images import ImageError
-from ml.material import Proof, Second, SecondPopulation, TrainingError, prepare
-from ml.proof import CURVES, prove_gate, prove_maps
+from ml.images import PREPROCESSINGS, ImageError
+from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
+from ml.proof import CURVES, prove_gate, prove_maps, write
 from ml.runtime import Keras, LiteRT, Runtime
 
 
 def refit(
-    model: Path, directory: Path, out: Path, *, also: Second | None = None, proof: Proof | None = None
+    model: Path,
+    directory: Path,
+    out: Path,
+    *,
+    also: Second | None = None,
+    proof: Proof | None = None,
+    about: About | None = None,
+    preprocessing: str | None = None,
 ) -> Card:
     """Write `model` with a gate, map limits, stress table and failures made by this release to `out`.
 
-    `also` or the second population of `proof` are what the training was given. Raises `TrainingError` where the
-    films are not the model's, and what `ml.train.train` raises.
+    `also` or the second population of `proof`, and `about`, are what the training was given; `about` is needed with
+    `preprocessing` alone, the rule by which films are resized for these weights from now on. Raises `TrainingError`
+    where the films are not the model's, and what `ml.train.train` raises.
     """
     if out.exists():
         raise TrainingError(f"{out} is already there; choose another folder or delete it.")
@@ -44,11 +54,19 @@ def refit(
         raise TrainingError(f"{directory} does not hold the films that {card.name} was trained with.")
     side, seed = card.input_size, card.seed
     second = SecondPopulation(proof or Proof(), also, seed)
-    recipe = replace(fitting.RECIPES[card.architecture], preprocessing=card.preprocessing)
+    if preprocessing and not about:
+        raise TrainingError("With another rule of resizing, say with --about what the films are.")
+    rule = preprocessing or card.preprocessing
+    recipe = replace(fitting.RECIPES[card.architecture], preprocessing=rule)
     prepared = prepare(films, divided, side, recipe)
     unfinished = out.with_name(out.name + ".partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
+    if preprocessing and about:
+        card = _measured_anew(card, model, unfinished, out.name, prepared, second, about, proof or Proof())
+        artifact.seal(unfinished, card)
+        unfinished.rename(out)
+        return artifact.load_card(out)
     for name in card.files:
         if name not in (artifact.MODEL_CARD, artifact.GATE_FILE, failures.PICTURE, CURVES):
             shutil.copy2(model / name, unfinished / name)
@@ -72,6 +90,30 @@ def refit(
     return artifact.load_card(out)
 
 
+def _measured_anew(
+    card: Card,
+    model: Path,
+    folder: Path,
+    name: str,
+    prepared: Prepared,
+    second: SecondPopulation,
+    about: About,
+    proof: Proof,
+) -> Card:
+    """The card of the same weights, with films as `prepared` has them."""
+    weights = keras.saving.load_model(model / artifact.KERAS_FILE, compile=False, safe_mode=True)
+    state = fitting.State(
+        {"seed": card.seed, "init": card.training["init"], "imagenet": card.initialisation},
+        best_epoch=card.best_epoch,
+        seconds=card.training["seconds"],
+        history=card.history,
+    )
+    found = write(folder, name, card.architecture, weights, state, prepared, second, card.seed, about, proof)
+    found.training = {**card.training, "weights_of": card.name, "resized_by": card.preprocessing}
+    found.reproducibility = card.reproducibility
+    return found
+
+
 def runtime_of(card: Card, folder: Path) -> Runtime:
     if card.runtime == "litert":
         return LiteRT(folder / artifact.LITERT_FILE, threads=2)
@@ -90,6 +132,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--also-share", type=float, default=0.25, metavar="S", help="its share of each batch")
     parser.add_argument("--second-population", type=Path, metavar="DIR", help="the one that only measured it")
     parser.add_argument("--second-name", default=Proof.second_name, metavar="TEXT")
+    parser.add_argument(
+        "--full-size", type=Path, metavar="DIR", help="originals of training films, same names"
+    )
+    parser.add_argument(
+        "--preprocessing", choices=PREPROCESSINGS, help="resize films by this rule from now on"
+    )
+    parser.add_argument("--about", type=Path, metavar="FILE", help="JSON that describes films and population")
     parser.add_argument("--json", action="store_true", help="print the card as JSON")
     options = parser.parse_args(arguments)
     try:
@@ -98,7 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.directory,
             options.out,
             also=Second(options.also, options.also_share, options.second_name) if options.also else None,
-            proof=Proof(options.second_population, options.second_name),
+            proof=Proof(options.second_population, options.second_name, options.full_size),
+            about=About.read(options.about) if options.about else None,
+            preprocessing=options.preprocessing,
         )
     except (TrainingError, DatasetError, ArtifactError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)

@@ -3,10 +3,14 @@
 import json
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 
 from ml import artifact, export, refit
-from ml.material import TrainingError
+from ml.images import AREA_MEANS, SMOOTHED, Radiograph, read_radiograph
+from ml.material import About, TrainingError
+from ml.predict import Predictor
 from ml.train import train
 from tests.ml_films import data_set
 
@@ -35,6 +39,35 @@ def test_a_refit_keeps_the_weights_and_says_the_same_of_the_same_films(
     assert after.operating_points == before.operating_points
     assert after.heatmap["sanity"] == before.heatmap["sanity"]
     assert after.gate["measured"] == before.gate["measured"]
+
+
+def test_the_same_weights_are_measured_with_films_resized_by_another_rule(
+    films: Path, trained: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="--about"):
+        refit.refit(trained, films, tmp_path / "x", preprocessing=SMOOTHED)
+    out = tmp_path / "drawings-3"
+    before = artifact.check(trained)
+    after = refit.refit(trained, films, out, preprocessing=SMOOTHED, about=About("Drawings."))
+    assert (before.preprocessing, after.preprocessing) == (AREA_MEANS, SMOOTHED)
+    assert (after.history, after.best_epoch, after.data) == (
+        before.history,
+        before.best_epoch,
+        before.data | {"description": "Drawings."},
+    )
+    first, second = (
+        keras.saving.load_model(folder / artifact.KERAS_FILE, compile=False) for folder in (trained, out)
+    )
+    for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert f"The weights are those of `{before.name}`" in (out / artifact.MODEL_CARD).read_text()
+    answers = [Predictor(folder).predict([film])[0] for folder in (trained, out) for film in [drawing(films)]]
+    assert answers[0].probability != answers[1].probability
+    assert answers[1].receipt["preprocessing"] == SMOOTHED
+
+
+def drawing(films: Path) -> Radiograph:
+    return read_radiograph(min(films.rglob("*.png")))
 
 
 def test_the_card_tells_of_maps_operating_points_and_failures(trained: Path) -> None:

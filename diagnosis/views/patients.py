@@ -24,7 +24,7 @@ def patient_list(request: UserRequest) -> HttpResponse:
     page = patientlist.page(request.user, words, *place)
     if words and not any(place):
         audit.record_search(request, f"patients: {' '.join(words)}")
-    audit.record_list(request, "patients", patients=(patient.pk for patient in page))
+    audit.record_list(request, "patients", patients=(patient.pk for patient in page.patients))
     template = "patients/_table.html" if request.htmx and not request.htmx.boosted else "patients/list.html"  # type: ignore[attr-defined]
     context = {"page": page, "q": " ".join(words), "most": patientlist.COUNTED}
     return render(request, template, context)

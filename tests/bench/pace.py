@@ -29,6 +29,7 @@ Row = dict[str, Any]
 FILMS = 40
 EVERY = 0.25
 SHARES = {"train": (8, 8), "validation": (4, 4), "holdout": (2, 2)}
+FEW = {"TRAINING_MIN_FILMS": 3, "TRAINING_MIN_VALIDATION": 2}
 EPOCHS = 30_000
 """More than there is time for: the run is cancelled in the end."""
 
@@ -66,6 +67,7 @@ def rows() -> list[Row]:
 def running_site() -> Iterator[serve.Supervisor]:
     """Broker, worker, training worker, repair loop and web server over this process's data folder."""
     quiet = {"DATA_DIR": str(settings.DATA_DIR), "DEMO": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    quiet |= {name: str(number) for name, number in FEW.items()}
     site = serve.Site(
         base=settings.BASE_DIR, data=settings.DATA_DIR, port=free_port(), workers=settings.WORKERS,
         broker=settings.EMBEDDED_BROKER, environment=quiet,
@@ -100,14 +102,14 @@ def read(films: Sequence[Film], every: float = EVERY) -> dict[str, list[float]]:
 @contextmanager
 def training_beside(supervisor: serve.Supervisor) -> Iterator[list[float]]:
     """Keep a run learning meanwhile; the list then holds the share of a core that it had."""
-    confirm_films(SHARES)
-    with override_settings(TRAINING_MIN_FILMS=3, TRAINING_MIN_VALIDATION=2):
+    confirm_films(SHARES, version=registry.production())
+    with override_settings(**FEW):
         run = training.request(
-            make_user("staff"), mode="whole", from_production=False, architecture="sequential", epochs=EPOCHS, seed=1,
+            make_user("staff"), mode="whole", from_production=True, architecture="", epochs=EPOCHS, seed=1,
             reason="Bench",
         )  # fmt: skip
     tasks.wake_training()
-    wait_for(lambda: learning(run), 180, every=0.5)
+    wait_for(lambda: learning(run), 300, every=0.5)
     (child,) = [pid for pid in descendants(supervisor.process.pid) if "ml.train" in command_of(pid)]
     spent: list[float] = []
     begun, used = time.monotonic(), processor_seconds(child)

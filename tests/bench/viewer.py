@@ -74,13 +74,7 @@ def film_rows(chromium: Any, supervisor: Supervisor, film: Film, what: str) -> l
         page = context.new_page()
         page.add_init_script(MARKS)
         page.goto(address, wait_until="commit", timeout=PATIENCE)
-        # Playwright's own waiting would evaluate words, which the page's policy forbids.
-        wait_for(
-            lambda page=page: page.evaluate("Boolean(marks.first && marks.whole)"),
-            PATIENCE / 1000,
-            every=0.05,
-        )  # type: ignore[misc]
-        marks = page.evaluate("marks")
+        marks = loaded(page)
         first.append(marks["first"])
         whole.append(marks["whole"])
         gaps += drag(page)
@@ -95,6 +89,19 @@ def film_rows(chromium: Any, supervisor: Supervisor, film: Film, what: str) -> l
         {"what": f"{what}: frames over 16.7 ms", "figure": share(gaps, late), "unit": "%"},
         {"what": f"{what}: frames over 50 ms", "figure": share(gaps, 50), "unit": "%"},
     ]
+
+
+def loaded(page: Any) -> dict[str, float]:
+    """Wait for the whole film; return when it and the first picture were there, in milliseconds."""
+
+    def there() -> bool:
+        """The film is there."""
+        # Playwright's own waiting would evaluate words, which the page's policy forbids.
+        return bool(page.evaluate("Boolean(marks.first && marks.whole)"))
+
+    wait_for(there, PATIENCE / 1000, every=0.05)
+    marks: dict[str, float] = page.evaluate("marks")
+    return marks
 
 
 def drag(page: Any) -> list[float]:

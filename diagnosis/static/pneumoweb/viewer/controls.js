@@ -102,7 +102,7 @@ export class Controls {
   /** Choose what a drag does. A tool that the viewer does not know itself is somebody's who draws on the film. */
   useTool(name) {
     this.viewer.tool = name;
-    for (const button of this.root.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.do === name));
+    for (const button of this.root.querySelectorAll("button[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.do === name));
     this.viewer.stage.dataset.tool = name;
     this.viewer.say(this.hints[name]?.() ?? "");
     this.viewer.paint();
