@@ -129,6 +129,9 @@ class Walker:
         """Look at one page; fragments, pictures and tables are none."""
         self.at = address
         answer = self.page.request.get(self.server + address)
+        if not answer.ok:
+            self.note(f"status {answer.status}")
+            return
         if (
             not answer.headers["content-type"].startswith("text/html")
             or "<!doctype" not in answer.text()[:20]
