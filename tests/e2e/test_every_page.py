@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings as site_settings
+from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -24,6 +25,7 @@ from diagnosis import worklist
 from diagnosis.models import Film, ModelVersion, Outcome, Patient, Prediction, Review, Study
 from ml import reference
 from ml.images import AREA_MEANS, Preparation, Radiograph
+from pneumoweb.accounts.models import Role
 from tests.factories import CARD, AnswerFactory, ArrivalFactory, FilmFactory, PredictionFactory, make_user
 from tests.test_permissions import ADDRESSES, World, make_world
 
@@ -37,6 +39,9 @@ SWITCH = "document.querySelector('[data-theme-switch]').click()"
 def world(settings: Any, transactional_db: None) -> World:
     """The matrix's own clinic, with films of every state, readers who differ, and films unlike those of validation."""
     settings.ALLOWED_HOSTS = ["localhost"]
+    # What migrations made went with the test before; see tests/e2e/conftest.py.
+    for role in Role:
+        Group.objects.get_or_create(name=role)
     found = make_world()
     version = found.prediction.model_version
     ModelVersion.objects.filter(pk=version.pk).update(card={**CARD, "reference": described()})
