@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Literal, NamedTuple, cast
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from diagnosis import readings
 from diagnosis.models import Outcome, Review, ReviewWithdrawal
@@ -38,13 +38,14 @@ class _Verdict(NamedTuple):
 
 
 def confirmed(films: Iterable[int] | None = None) -> Iterator[Confirmed]:
-    """Yield the confirmed label of each film that has one, by film; of `films` (keys) alone where given.
+    """Yield the confirmed label of each film that has one, by film; of `films` (keys) alone where given. A queryset of
+    keys is left to the database.
 
     The last outcome counts before an adjudication, and that before the reviewers' last verdicts. Readers who differ
     and have no adjudicator confirm nothing; neither does "unreadable", "not frontal" or an outcome of another kind.
     Two queries.
     """
-    keys = None if films is None else list(films)
+    keys = films if films is None or isinstance(films, QuerySet) else list(films)
     outcomes = _outcomes(keys)
     for film, group in groupby(_verdicts(keys), key=lambda row: row.film):
         if film not in outcomes:
@@ -56,7 +57,7 @@ def confirmed(films: Iterable[int] | None = None) -> Iterator[Confirmed]:
     )
 
 
-def _outcomes(films: list[int] | None) -> dict[int, Confirmed]:
+def _outcomes(films: Iterable[int] | None) -> dict[int, Confirmed]:
     rows = Outcome.objects.order_by("pk").values_list(
         "film_id", "film__patient_id", "diagnosis", "by_id", "at"
     )
@@ -69,7 +70,7 @@ def _outcomes(films: list[int] | None) -> dict[int, Confirmed]:
     }
 
 
-def _verdicts(films: list[int] | None) -> Iterator[_Verdict]:
+def _verdicts(films: Iterable[int] | None) -> Iterator[_Verdict]:
     rows = Review.objects.annotate(
         taken_back=Exists(ReviewWithdrawal.objects.filter(review=OuterRef("pk")))
     ).order_by("prediction__film_id", "-pk")

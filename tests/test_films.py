@@ -32,7 +32,9 @@ def clinician(client: Client) -> User:
 def answer(clinician: User) -> Prediction:
     patient = PatientFactory(clinic=clinician.clinic)
     return AnswerFactory(
-        film=FilmFactory(study=StudyFactory(patient=patient)), warnings=["Age 7 is outside."]
+        film=FilmFactory(study=StudyFactory(patient=patient)),
+        warnings=["Age 7 is outside."],
+        receipt={"runtime": "litert"},
     )
 
 
@@ -54,7 +56,7 @@ def test_an_answer_is_shown_in_words_with_number_threshold_heatmap_and_statement
         "87 %",
         "threshold 50 %",
         answer.model_version.name,
-        "4 ms in the model",
+        "the model took 4 ms",
         "Decision support, not a diagnosis",
         "Age 7 is outside.",
         reverse("heatmap", args=[answer.pk]),

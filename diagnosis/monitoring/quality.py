@@ -54,9 +54,10 @@ class Judged:
 def judged(scope: Scope) -> list[Judged]:
     """The answers of the period on films with a confirmed label, by film and the newest first.
 
-    One query for the labels and one for every 10,000 of them.
+    Two queries for the labels and one for every 10,000 of them.
     """
-    labels = {found.film_id: found.label for found in confirmed()}
+    answered = scope.predictions().exclude(label="").values_list("film", flat=True)
+    labels = {found.film_id: found.label for found in confirmed(answered)}
     rows: list[Judged] = []
     films = sorted(labels)
     for start in range(0, len(films), KEYS_A_QUERY):
