@@ -14,7 +14,6 @@ from diagnosis.monitoring.rates import Rate, rate
 from diagnosis.monitoring.scope import Scope, begin
 from diagnosis.truth import confirmed
 
-KEYS_A_QUERY = 10_000
 CELLS = {
     "tn": ("NORMAL", "NORMAL", "true negative"),
     "fp": ("NORMAL", "PNEUMONIA", "false alarm"),
@@ -22,6 +21,7 @@ CELLS = {
     "tp": ("PNEUMONIA", "PNEUMONIA", "true positive"),
 }
 """Of the confusion matrix: what people confirmed, what the model said, and what that is called."""
+CELL_OF = {(truth, said): cell for cell, (truth, said, _) in CELLS.items()}
 
 
 @dataclass(frozen=True)
@@ -46,23 +46,18 @@ class Judged:
 
     @property
     def cell(self) -> str:
-        return next(
-            cell for cell, (truth, said, _) in CELLS.items() if (truth, said) == (self.truth, self.said)
-        )
+        return CELL_OF[self.truth, self.said]
 
 
 def judged(scope: Scope) -> list[Judged]:
     """The answers of the period on films with a confirmed label, by film and the newest first.
 
-    Two queries for the labels and one for every 10,000 of them.
+    Three queries. The answers are looked through one after the other: asked for thousands of films by their keys,
+    SQLite would compare every patient with every key.
     """
     answered = scope.predictions().exclude(label="").values_list("film", flat=True)
     labels = {found.film_id: found.label for found in confirmed(answered)}
-    rows: list[Judged] = []
-    films = sorted(labels)
-    for start in range(0, len(films), KEYS_A_QUERY):
-        rows += _of_films(scope, films[start : start + KEYS_A_QUERY], labels)
-    return rows
+    return list(_with_labels(scope, labels)) if labels else []
 
 
 COLUMNS = (
@@ -71,13 +66,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def _of_films(scope: Scope, films: Sequence[int], labels: Mapping[int, str]) -> Iterator[Judged]:
-    # Every answer has a label. Asking for that, not for the state, leads SQLite to the films first.
-    answers = scope.predictions().exclude(label="").filter(film__in=films).order_by("film_id", "-pk")
+def _with_labels(scope: Scope, labels: Mapping[int, str]) -> Iterator[Judged]:
+    answers = scope.predictions().exclude(label="").order_by("film_id", "-pk").values_list(*COLUMNS)
     before: int | None = None
-    for film, patient, said, asked, model, born, taken, sex, view, width, height in answers.values_list(
-        *COLUMNS
-    ):
+    for film, patient, said, asked, model, born, taken, sex, view, width, height in answers.iterator():
+        if film not in labels:
+            continue
         yield Judged(
             film_id=film,
             patient_id=patient,
