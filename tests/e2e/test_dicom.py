@@ -62,4 +62,4 @@ def test_a_dicom_film_from_register_to_facts(page: Page, live_site: LiveSite) ->
     page.get_by_text("From the DICOM file").click()
     expect(page.get_by_text("DX, digital radiography")).to_be_visible()
     expect(page.get_by_role("heading", name="Dora Browser")).to_be_visible()
-    expect(page.get_by_role("definition").filter(has_text="3 Nov 2026")).to_be_visible()
+    expect(page.get_by_text("3 Nov 2026", exact=True)).to_be_visible()
