@@ -216,7 +216,6 @@ def _initialisation_lines(card: Card) -> list[str]:
 
 
 def _weights_lines(card: Card) -> list[str]:
-    found = card.training.get("variants")
     if before := card.training.get("weights_of"):
         return [
             "",
@@ -224,6 +223,7 @@ def _weights_lines(card: Card) -> list[str]:
             f"`{card.training['resized_by']}`. This version resizes them by `{card.preprocessing}`, and all its "
             "figures were measured so.",
         ]
+    found = card.training.get("variants")
     if not found:
         return []
     return [

@@ -33,10 +33,9 @@ pixels, and a lobe of a lung is a handful of dots."""
 AREA_MEANS = "stretch-area-1"
 SMOOTHED = "stretch-smooth-2"
 PREPROCESSINGS = (AREA_MEANS, SMOOTHED)
-"""Rules of resizing, by the names that model cards and receipts give them."""
+"""Rules of resizing, by the names that model cards and receipts give them: weights are good for one of them."""
 COPY_SIDE = 224
 """Side, in pixels, of the copies that the shipped models learned from."""
-"""Names what `fit` and `standardise` do. It changes when they do, since weights are only good for one of them."""
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _JPEG_MAGIC = b"\xff\xd8\xff"

@@ -103,7 +103,7 @@ def write(
     temperature = calibration["temperature"]
     entries = {"litert": agreement}
     if proof.full_size:
-        entries["full_size"] = _full_size(proof.full_size, prepared, runtime, cut)
+        entries["full_size"] = prove_full_size(proof.full_size, prepared, runtime, cut)
     return Card(
         name=name,
         architecture=architecture,
@@ -376,7 +376,7 @@ def _data(about: About, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _full_size(folder: Path, prepared: Prepared, runtime: Runtime, cut: float) -> dict[str, Any]:
+def prove_full_size(folder: Path, prepared: Prepared, runtime: Runtime, cut: float) -> dict[str, Any]:
     """Do larger originals get the label of their copies among the training films?"""
     copies = {film.path.stem: film for film in prepared.films}
     pairs = [

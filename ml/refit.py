@@ -25,7 +25,7 @@ from ml.artifact import ArtifactError, Card
 from ml.dataset import DatasetError
 from ml.images import PREPROCESSINGS, ImageError
 from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
-from ml.proof import CURVES, prove_gate, prove_maps, write
+from ml.proof import CURVES, prove_full_size, prove_gate, prove_maps, write
 from ml.runtime import Keras, LiteRT, Runtime
 
 
@@ -84,6 +84,8 @@ def refit(
     card.failures = failures.find(
         runtime, parameters, prepared.preparation, temperature, card.threshold, unfinished
     )
+    if proof and proof.full_size:
+        card.agreement["full_size"] = prove_full_size(proof.full_size, prepared, runtime, cut)
     card.name = out.name
     artifact.seal(unfinished, card)
     unfinished.rename(out)

@@ -62,10 +62,10 @@ def train(
     Work in progress is kept beside it, in `out` + `.unfinished`, so that the same call goes on after a crash. `init`
     is a model version to start from (its rule of resizing stays), `imagenet` a checkpoint of ImageNet weights. `mode`
     says what of it learns: `head` (the classifier alone), `last` (the last stages) or `whole`. `preprocessing` is the
-    rule of resizing, where it is not the architecture's own. With `variants`, it is
-    trained so often, with another order of the films and other changes, and the weights are averaged. Into the
-    file `answers` goes what the model, or one like it, says of films that it did not learn from. With `patience`,
-    training ends when so many epochs in a row were no better. Raises `DatasetError`, `ImageError`, `ArtifactError`,
+    rule of resizing, where it is not the architecture's own. With two or more `variants` there are so many trainings,
+    each with another order of the films and other changes, and their weights are averaged. Into the file `answers` goes
+    what the model, or one like it, says of films that it did not learn from. With `patience`, training ends when so
+    many epochs in a row were no better. Raises `DatasetError`, `ImageError`, `ArtifactError`,
     `TrainingError`, `WeightsError` and `ResumeError`, each with a sentence.
     """
     if out.exists():
@@ -76,6 +76,8 @@ def train(
         )
     if epochs < 1:
         raise TrainingError("At least one epoch is needed.")
+    if init and preprocessing:
+        raise TrainingError("A version to start from keeps its rule of resizing; do not name one.")
     if variants < 1 or (variants > 1 and mode == "head"):
         raise TrainingError("Variants are one or more; the classifier alone needs no more than one.")
     if patience is not None and patience < 1:

@@ -9,7 +9,7 @@ import pytest
 
 from ml import artifact, export, refit
 from ml.images import AREA_MEANS, SMOOTHED, Radiograph, read_radiograph
-from ml.material import About, TrainingError
+from ml.material import About, Proof, TrainingError
 from ml.predict import Predictor
 from ml.train import train
 from tests.ml_films import data_set
@@ -31,7 +31,8 @@ def test_a_refit_keeps_the_weights_and_says_the_same_of_the_same_films(
     films: Path, trained: Path, tmp_path: Path
 ) -> None:
     before = artifact.check(trained)
-    after = refit.refit(trained, films, tmp_path / "drawings-2")
+    after = refit.refit(trained, films, tmp_path / "drawings-2", proof=Proof(full_size=films))
+    assert after.agreement["full_size"]["same_label"] == after.agreement["full_size"]["films"] > 0
     assert artifact.check(tmp_path / "drawings-2").name == "drawings-2"
     for name in (artifact.KERAS_FILE, artifact.LITERT_FILE):
         assert after.files[name] == before.files[name]

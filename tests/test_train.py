@@ -17,7 +17,7 @@ import pytest
 from ml import artifact, augment, fitting, network
 from ml.artifact import Card
 from ml.fitting import Progress, ResumeError
-from ml.images import AREA_MEANS, Preparation, read_radiograph, resize, standardise
+from ml.images import AREA_MEANS, SMOOTHED, Preparation, read_radiograph, resize, standardise
 from ml.predict import Predictor
 from ml.train import About, Proof, Second, TrainingError, train
 from tests.ml_films import FILES, PICTURES, chest, data_set, unit
@@ -170,6 +170,8 @@ def test_what_is_there_is_never_overwritten(films: Path, trained: Path) -> None:
     before = artifact.artifact_hash(trained)
     with pytest.raises(TrainingError, match="already there"):
         train(films, trained, epochs=1)
+    with pytest.raises(TrainingError, match="keeps its rule"):
+        train(films, trained.with_name("x"), epochs=1, init=trained, preprocessing=SMOOTHED)
     assert artifact.artifact_hash(trained) == before
 
 
