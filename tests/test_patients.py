@@ -126,7 +126,7 @@ def test_history_shows_each_study_newest_first_with_answer_version_and_review(
     ]
     reviewer = make_user("reviewer", clinician.clinic, first_name="Rosa", last_name="Reader")
     record(reviewer, answers[1], "normal", "only a thymus")
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(19):
         page = client.get(reverse("patient", args=[patient.pk])).content.decode()
     page = page.partition('class="timeline"')[2]
     assert page.index("7 Mar 2026") < page.index("6 Feb 2026") < page.index("5 Jan 2026")
