@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -223,21 +224,36 @@ def _weights_lines(card: Card) -> list[str]:
             f"`{card.training['resized_by']}`. This version resizes them by `{card.preprocessing}`, and all its "
             "figures were measured so.",
         ]
-    found = card.training.get("variants")
-    if not found:
-        return []
+    lines = []
+    if found := card.training.get("variants"):
+        lines += [
+            "",
+            f"It was trained {len(found) - 1} times from the same start, with another order of the films and other "
+            "changes each time, and the weights were averaged. The curves are those of the first. What an epoch is "
+            "judged by, validation films of which every second one is changed:",
+            *_judged_table([(row["weights"], row) for row in found]),
+        ]
+    if found := card.training.get("shares"):
+        kept = min(found, key=lambda row: row["val_loss"])
+        lines += [
+            "",
+            f"Training started from another version. Of the way from its weights to the new ones, {kept['share']:.0%} "
+            "were gone, since the validation loss is lowest there:",
+            *_judged_table([(f"{row['share']:.0%} of the way", row) for row in found]),
+        ]
+    return lines
+
+
+def _judged_table(rows: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
+    """What an epoch is judged by, of some weights each."""
     return [
-        "",
-        f"It was trained {len(found) - 1} times from the same start, with another order of the films and other changes "
-        "each time, and the weights were averaged. The curves are those of the first. What an epoch is judged by, "
-        "validation films of which every second one is changed:",
         "",
         "| weights | loss | AUC | AUC of a second population |",
         "|---|---|---|---|",
         *(
-            f"| {row['weights']} | {row['val_loss']:.4f} | {row['val_auc']:.4f} | "
+            f"| {name} | {row['val_loss']:.4f} | {row['val_auc']:.4f} | "
             f"{format(row['also_val_auc'], '.4f') if 'also_val_auc' in row else ''} |"
-            for row in found
+            for name, row in rows
         ),
     ]
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml import metrics
-from ml.augment import augment
+from ml.augment import augment, profile
 from ml.averaging import Average
 from ml.dataset import LabelledFilm
 from ml.images import AREA_MEANS, COPY_SIDE, SMOOTHED, Preparation, read_radiograph, standardise
@@ -42,7 +42,8 @@ class Recipe:
     changes every second validation film on purpose before it judges an epoch. `averaging` is the share of itself that
     the running average of the weights keeps at each step; where it is set, the average is judged and kept. `mixing` is
     the share of films that are blended with another of their batch, their labels alike (Zhang et al., "mixup",
-    ICLR 2018). `preprocessing` is the rule by which films are brought to the network's size.
+    ICLR 2018). `exchange` gives films the sharpness of others (`augment.exchange`). `preprocessing` is the rule by
+    which films are brought to the network's size.
     """
 
     working_side: int = WORKING_SIDE
@@ -54,6 +55,7 @@ class Recipe:
     half_precision: bool = False
     averaging: float = 0.0
     mixing: float = 0.0
+    exchange: bool = False
     preprocessing: str = AREA_MEANS
 
 
@@ -69,13 +71,14 @@ RECIPES = {
         half_precision=True,
         averaging=0.995,
         mixing=0.4,
+        exchange=True,
         preprocessing=SMOOTHED,
     ),
 }
 
 
 EARLIER_SIDE = 192
-"""At this size films were changed for lite0 where area means prepared them."""
+"""At this size films were changed for lite0 where area means prepared them; nothing was exchanged then."""
 
 
 def recipe_of(architecture: str, preprocessing: str | None = None) -> Recipe:
@@ -84,7 +87,8 @@ def recipe_of(architecture: str, preprocessing: str | None = None) -> Recipe:
     if preprocessing is None or preprocessing == usual.preprocessing:
         return usual
     side = EARLIER_SIDE if usual.preprocessing == SMOOTHED else COPY_SIDE
-    return replace(usual, preprocessing=preprocessing, working_side=side)
+    exchange = usual.exchange and preprocessing == SMOOTHED
+    return replace(usual, preprocessing=preprocessing, working_side=side, exchange=exchange)
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,10 @@ class Progress:
 
 @dataclass
 class State:
-    """What is kept between epochs beside the weights. `variants` are figures of trainings that were averaged."""
+    """What is kept between epochs beside the weights.
+
+    `variants` are figures of trainings that were averaged, `shares` those at shares of the way from start to end.
+    """
 
     task: dict[str, Any]
     epoch: int = 0
@@ -123,6 +130,7 @@ class State:
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
     variants: list[dict[str, Any]] = field(default_factory=list)
+    shares: list[dict[str, float]] = field(default_factory=list)
 
 
 class ResumeError(RuntimeError):
@@ -221,9 +229,11 @@ class Draws(keras.utils.PyDataset):
         epoch: int,
         also: Also | None = None,
         mixing: float = 0.0,
+        exchange: bool = False,
     ) -> None:
         super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
         self.films, self.also, self.seed, self.epoch = films, also, seed, epoch
+        self.exchange = exchange
         self.preparation = preparation
         self.mixing = mixing
         generator = np.random.default_rng([seed, epoch])
@@ -263,16 +273,19 @@ class Draws(keras.utils.PyDataset):
 
     def _film(self, row: int) -> Films:
         generator = np.random.default_rng([self.seed, self.epoch, row])
-        stored = self._stored(int(self.order[row]))
-        film = np.asarray(stored, dtype=np.float32)
-        if stored.dtype == np.uint8:
-            film = film / np.float32(255)
-        return standardise(self.preparation.resize(augment(film, generator)))
+        other = None
+        if self.exchange:
+            # The batch holds both classes, and a second population, in even shares.
+            partner = row - row % BATCH + int(generator.integers(BATCH))
+            other = profile(self._stored(int(self.order[partner])))
+        film = augment(self._stored(int(self.order[row])), generator, other)
+        return standardise(self.preparation.resize(film))
 
-    def _stored(self, place: int) -> Stored:
-        if self.also and place >= len(self.films):
-            return self.also.films[place - len(self.films)]
-        return self.films[place]
+    def _stored(self, place: int) -> Films:
+        second = self.also is not None and place >= len(self.films)
+        stored = self.also.films[place - len(self.films)] if second and self.also else self.films[place]
+        film = np.asarray(stored, dtype=np.float32)
+        return film / np.float32(255) if stored.dtype == np.uint8 else film
 
 
 def _evenly(
@@ -328,7 +341,7 @@ def train_epochs(
         begun = time.monotonic()
         _reseed(model, seed, state.epoch)
         reporter = _Reporter(state, epochs, steps, progress)
-        draws = Draws(*train, preparation, seed, state.epoch, also, recipe.mixing)
+        draws = Draws(*train, preparation, seed, state.epoch, also, recipe.mixing, recipe.exchange)
         watching = [reporter, average] if average else [reporter]
         fitted = model.fit(draws, epochs=1, verbose=0, shuffle=False, callbacks=watching).history
         row = {name: round(float(fitted[name][-1]), 6) for name in ("loss", "auc", "accuracy")}

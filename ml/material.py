@@ -77,6 +77,7 @@ class Prepared:
     """A data set in memory."""
 
     split: dataset.Split
+    recipe: fitting.Recipe
     preparation: Preparation
     films: list[LabelledFilm]
     train: fitting.Stored
@@ -98,6 +99,7 @@ def prepare(films: list[LabelledFilm], split: dataset.Split, side: int, recipe: 
     films_ready = ready(validation, preparation)
     return Prepared(
         split=split,
+        recipe=recipe,
         preparation=preparation,
         films=films,
         train=fitting.load_films(split.train, recipe),

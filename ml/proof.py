@@ -76,10 +76,10 @@ def write(
     proof: Proof,
 ) -> Card:
     """Write weights and gate into `folder` and measure them; the card still lacks the files' hashes."""
-    side = network.INPUT_SIDES[architecture]
+    side, recipe = prepared.preparation.side, prepared.recipe
     bare = network.ARCHITECTURES[architecture](side)
     bare.set_weights(model.get_weights())
-    half = fitting.RECIPES[architecture].half_precision
+    half = recipe.half_precision
     if half:
         lite.round_to_half(bare)
     bare.save(folder / artifact.KERAS_FILE)
@@ -134,14 +134,16 @@ def write(
             "epochs": len(state.history),
             "seconds": round(state.seconds, 1),
             "batch": fitting.BATCH,
-            "learning_rate": fitting.RECIPES[architecture].learning_rate,
-            "weight_decay": fitting.RECIPES[architecture].weight_decay,
+            "learning_rate": recipe.learning_rate,
+            "weight_decay": recipe.weight_decay,
             "label_smoothing": fitting.LABEL_SMOOTHING,
-            "averaging": fitting.RECIPES[architecture].averaging,
-            "mixing": fitting.RECIPES[architecture].mixing,
+            "averaging": recipe.averaging,
+            "mixing": recipe.mixing,
+            "exchange": recipe.exchange,
             "init": state.task["init"],
             "mode": state.task.get("mode", "whole"),
             "variants": state.variants,
+            "shares": state.shares,
         },
         initialisation=state.task.get("imagenet") or {},
         subgroups=[

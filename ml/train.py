@@ -33,6 +33,11 @@ from ml.weights import WeightsError
 
 __all__ = ["About", "Proof", "Second", "TrainingError", "train"]
 VALIDATION_SHARE = 0.2
+FROM_A_VERSION = 0.3
+"""Share of the recipe's learning rate for a network that has learned already: at the whole of it, it forgets first."""
+SHARES = (0.25, 0.5, 0.75, 1.0)
+"""Of the way from the version that a training started from to what it came to: the best of these is kept."""
+SIDES = range(96, 225, 32)
 VARIANT = 1000
 """How far apart the seeds of variants are, for the order of films and for their changes."""
 
@@ -46,6 +51,7 @@ def train(
     seed: int = 1,
     variants: int = 1,
     preprocessing: str | None = None,
+    side: int | None = None,
     init: Path | None = None,
     mode: str = "whole",
     imagenet: Path | None = None,
@@ -59,13 +65,14 @@ def train(
 ) -> Card:
     """Train on the films of `directory` and leave a model version in `out`, which must not exist yet.
 
-    Work in progress is kept beside it, in `out` + `.unfinished`, so that the same call goes on after a crash. `init`
-    is a model version to start from (its rule of resizing stays), `imagenet` a checkpoint of ImageNet weights. `mode`
-    says what of it learns: `head` (the classifier alone), `last` (the last stages) or `whole`. `preprocessing` is the
-    rule of resizing, where it is not the architecture's own. With two or more `variants` there are so many trainings,
-    each with another order of the films and other changes, and their weights are averaged. Into the file `answers` goes
-    what the model, or one like it, says of films that it did not learn from. With `patience`, training ends when so
-    many epochs in a row were no better. Raises `DatasetError`, `ImageError`, `ArtifactError`,
+    Work in progress is kept beside it, in `out` + `.unfinished`, so that the same call goes on after a crash.
+    `init` is a model version to start from (its rule of resizing stays, the learning rate is lower), `imagenet` a
+    checkpoint of ImageNet weights. `mode` says what of it learns: `head` (the classifier alone), `last` (the last
+    stages) or `whole`. `preprocessing` is the rule of resizing and `side` the size of films in pixels, where they
+    are not the architecture's own. With two or more `variants` there are so many trainings, each with another order
+    of the films and other changes, and their weights are averaged. Into the file `answers` goes what the model, or
+    one like it, says of films that it did not learn from. With `patience`, training ends when so many epochs in a
+    row were no better. Raises `DatasetError`, `ImageError`, `ArtifactError`,
     `TrainingError`, `WeightsError` and `ResumeError`, each with a sentence.
     """
     if out.exists():
@@ -78,6 +85,8 @@ def train(
         raise TrainingError("At least one epoch is needed.")
     if init and preprocessing:
         raise TrainingError("A version to start from keeps its rule of resizing; do not name one.")
+    if side is not None and (architecture != "lite0" or side not in SIDES):
+        raise TrainingError(f"Only lite0 takes films of another size: one of {', '.join(map(str, SIDES))}.")
     if variants < 1 or (variants > 1 and mode == "head"):
         raise TrainingError("Variants are one or more; the classifier alone needs no more than one.")
     if patience is not None and patience < 1:
@@ -92,14 +101,25 @@ def train(
     if also and proof.second_population:
         raise TrainingError("A second population either trains or only measures, not both.")
     start = artifact.check(init) if init else None
+    side = side or (start.input_size if start else network.INPUT_SIDES[architecture])
     recipe = fitting.recipe_of(architecture, start.preprocessing if start else preprocessing)
+    recipe = replace(
+        recipe,
+        working_side=max(recipe.working_side, side),
+        learning_rate=recipe.learning_rate * (FROM_A_VERSION if start else 1),
+    )
     stage("Reading the films")
     films = dataset.read_folder(directory)
     if any(film.label is None for film in films):
         raise DatasetError(f"{directory} holds films without a label.")
     divided = dataset.split(films, VALIDATION_SHARE, seed)
+    data = dataset.data_hash(films)
+    if start and start.data.get("hash") == data and start.data.get("split_hash") != divided.hash:
+        raise TrainingError(
+            f"{start.name} has learned from films that would now be held back; take its seed, {start.seed}."
+        )
     task = {
-        "data": dataset.data_hash(films),
+        "data": data,
         "split": divided.hash,
         "architecture": architecture,
         "epochs": epochs,
@@ -110,6 +130,8 @@ def train(
     }
     if mode != "whole":
         task["mode"] = mode
+    if side != network.INPUT_SIDES[architecture]:
+        task["side"] = side
     if patience:
         task["patience"] = patience
     if variants > 1:
@@ -118,9 +140,9 @@ def train(
     if also:
         task["also"] = {"data": dataset.data_hash(second.films), "share": also.share}
     checkpoints = fitting.Checkpoints(out.with_name(out.name + ".unfinished"), task)
-    prepared = prepare(films, divided, network.INPUT_SIDES[architecture], recipe)
+    prepared = prepare(films, divided, side, recipe)
     _make_repeatable(seed)
-    model = network.ARCHITECTURES[architecture](network.INPUT_SIDES[architecture])
+    model = network.ARCHITECTURES[architecture](side)
     if init and start:
         _start_from(model, init, start, architecture)
     if imagenet:
@@ -137,13 +159,14 @@ def train(
         state = _train_variants(
             model,
             prepared,
-            second.for_training(recipe, network.INPUT_SIDES[architecture]),
+            second.for_training(recipe, side),
             recipe,
             [seed + VARIANT * number for number in range(variants)],
             epochs,
             patience,
             checkpoints,
             progress,
+            SHARES if start else (1.0,),
         )
     stage("Exporting and measuring")
     unfinished = out.with_name(out.name + ".partial")
@@ -170,12 +193,16 @@ def _train_variants(
     patience: int | None,
     checkpoints: fitting.Checkpoints,
     progress: Callable[[Progress], None] | None,
+    shares: Sequence[float],
 ) -> fitting.State:
     """One training for each seed, all from the weights that `model` has; it has the mean of their best weights after.
 
+    With several `shares`, it has those between its start and the mean at which the validation loss is lowest: so it
+    keeps what the start knew of films unlike these (Wortsman et al., "Robust fine-tuning", CVPR 2022).
+
     Trainings from one start that differ in order and changes end in one valley, and its middle holds better on films
     of another kind than any point of its sides (Wortsman et al., "Model soups", ICML 2022; Ramé et al., "Diverse
-    weight averaging", NeurIPS 2022). Returns the state of the first, with `variants`, a row for each.
+    weight averaging", NeurIPS 2022). Returns the state of the first, with `variants`, a row for each, and `shares`.
     """
     start = model.get_weights()
     found, states = [np.zeros_like(one, dtype=np.float64) for one in start], []
@@ -197,9 +224,10 @@ def _train_variants(
         )
         for total, one in zip(found, model.get_weights(), strict=True):
             total += one / len(seeds)
+    judged = (prepared.judged, prepared.validation_targets)
     if len(seeds) > 1:
         model.set_weights([total.astype(one.dtype) for total, one in zip(found, start, strict=True)])
-        together = fitting.judge(model, (prepared.judged, prepared.validation_targets), also)
+        together = fitting.judge(model, judged, also)
         states[0].seconds = sum(state.seconds for state in states)
         states[0].variants = [
             *(
@@ -211,7 +239,25 @@ def _train_variants(
             ),
             {"weights": "their mean", **together},
         ]
+    if len(shares) > 1:
+        ways = [_between(start, found, share) for share in shares]
+        rows = []
+        for way in ways:
+            model.set_weights(way)
+            rows.append(fitting.judge(model, judged, also))
+        best = min(range(len(rows)), key=lambda place: rows[place]["val_loss"])
+        model.set_weights(ways[best])
+        states[0].shares = [{"share": share, **row} for share, row in zip(shares, rows, strict=True)]
     return states[0]
+
+
+def _between(
+    start: Sequence[NDArray[np.float32]], end: Sequence[NDArray[np.float64]], share: float
+) -> list[NDArray[np.float32]]:
+    """The weights at `share` of the way from start to end."""
+    return [
+        ((1 - share) * one + share * other).astype(one.dtype) for one, other in zip(start, end, strict=True)
+    ]
 
 
 def _shifted(
@@ -340,6 +386,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         choices=PREPROCESSINGS,
         help="resize films by this rule, not by the architecture's own",
     )
+    parser.add_argument(
+        "--side", type=int, metavar="PIXELS", help="size of films for lite0: 96, 128, 160 (usual), 192 or 224"
+    )
     parser.add_argument("--init", type=Path, metavar="DIR", help="model version to start from")
     parser.add_argument("--mode", choices=MODES, default="whole", help="what of the start version learns")
     parser.add_argument(
@@ -383,6 +432,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seed=options.seed,
             variants=options.variants,
             preprocessing=options.preprocessing,
+            side=options.side,
             init=options.init,
             mode=options.mode,
             imagenet=weights.find(options.imagenet) if options.imagenet else None,

@@ -31,6 +31,7 @@ def prepared() -> Prepared:
     ready = np.stack([standardise(fit(film(d), SIDE)) for d in drawings])[..., None]
     return Prepared(
         split=Split(labelled[:FILMS], labelled[FILMS:]),
+        recipe=fitting.RECIPES["sequential"],
         preparation=Preparation(SIDE, AREA_MEANS),
         films=list(labelled),
         train=np.stack([unit(drawing) for drawing in drawings[:FILMS]]),

@@ -14,8 +14,9 @@ import keras
 import numpy as np
 import pytest
 
-from ml import artifact, augment, fitting, network
+from ml import artifact, fitting, network
 from ml.artifact import Card
+from ml.dataset import read_folder, split
 from ml.fitting import Progress, ResumeError
 from ml.images import AREA_MEANS, SMOOTHED, Preparation, read_radiograph, resize, standardise
 from ml.predict import Predictor
@@ -127,7 +128,19 @@ def test_a_model_can_be_the_start_of_the_next(films: Path, trained: Path, card: 
     proof = Proof(repeats=trained)
     following = train(films, tmp_path / "next", epochs=1, seed=5, init=trained, proof=proof)
     assert following.training["init"] == artifact.artifact_hash(trained)
+    assert following.training["learning_rate"] == pytest.approx(0.3 * card.training["learning_rate"])
     assert following.history[0]["val_loss"] != card.history[0]["val_loss"]
+    shares = following.training["shares"]
+    assert [row["share"] for row in shares] == [0.25, 0.5, 0.75, 1.0]
+    assert shares[-1]["val_loss"] == pytest.approx(following.history[0]["val_loss"], abs=1e-5)
+    assert len({row["val_loss"] for row in shares}) == 4
+    assert "of the way" in (tmp_path / "next" / "MODEL_CARD.md").read_text()
+    kept = keras.saving.load_model(tmp_path / "next" / "model.keras", compile=False)
+    validation = split(read_folder(films), seed=5).validation
+    prepare = Preparation(62, AREA_MEANS)
+    judged = np.stack([prepare(read_radiograph(film.path)) for film in validation])[..., None]
+    found = fitting.judge(kept, (judged, np.array([film.target for film in validation])), None)
+    assert found["val_loss"] == pytest.approx(min(row["val_loss"] for row in shares), abs=1e-4)
     assert "trained twice" in following.reproducibility
     assert "no logit differed" in following.reproducibility
 
@@ -172,12 +185,18 @@ def test_what_is_there_is_never_overwritten(films: Path, trained: Path) -> None:
         train(films, trained, epochs=1)
     with pytest.raises(TrainingError, match="keeps its rule"):
         train(films, trained.with_name("x"), epochs=1, init=trained, preprocessing=SMOOTHED)
+    with pytest.raises(TrainingError, match="held back; take its seed, 5"):
+        train(films, trained.with_name("x"), epochs=1, init=trained, seed=6)
     assert artifact.artifact_hash(trained) == before
 
 
 def test_wrong_wishes_are_told(films: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no architecture lenet"):
         train(films, tmp_path / "x", architecture="lenet")
+    with pytest.raises(TrainingError, match="another size: one of 96"):
+        train(films, tmp_path / "x", side=96)
+    with pytest.raises(TrainingError, match="another size"):
+        train(films, tmp_path / "x", architecture="lite0", side=100)
     with pytest.raises(TrainingError, match="one epoch"):
         train(films, tmp_path / "x", epochs=0)
     with pytest.raises(TrainingError, match="does not describe"):
@@ -284,14 +303,27 @@ def test_the_average_is_what_is_kept_also_after_an_interruption(tmp_path: Path) 
     assert max(apart) > 1e-3
 
 
-def test_changed_films_stay_films() -> None:
-    film = unit(chest(1, True))
-    for seed in range(60):
-        changed = augment.augment(film, np.random.default_rng(seed))
-        assert changed.shape == film.shape
-        assert changed.dtype == np.float32
-        assert 0 <= changed.min() <= changed.max() <= 1
-        assert changed.std() > 0.03
+def test_films_are_exchanged_with_others_of_both_classes_in_their_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pictures = np.stack([unit(chest(seed, seed % 2 == 1)) for seed in range(40)])
+    targets = np.array([0, 1] * 20)
+    profiles = {fitting.profile(film).tobytes(): place for place, film in enumerate(pictures)}
+    draws = fitting.Draws(pictures, targets, Preparation(62, AREA_MEANS), seed=1, epoch=0, exchange=True)
+    films, _ = draws[0]
+    np.testing.assert_array_equal(films, draws[0][0])
+    assert (films == fitting.Draws(pictures, targets, Preparation(62, AREA_MEANS), 1, 0)[0][0]).mean() < 0.5
+    partners: list[int] = []
+
+    def augment(film: np.ndarray, _: np.random.Generator, other: np.ndarray) -> np.ndarray:
+        partners.append(profiles[other.tobytes()])
+        return film
+
+    monkeypatch.setattr(fitting, "augment", augment)
+    draws[0]
+    assert set(partners) <= set(draws.order[: fitting.BATCH].tolist())
+    assert len(set(partners)) > 8
+    assert 0.2 < targets[partners].mean() < 0.8
 
 
 def test_a_second_population_trains_with_classes_drawn_evenly() -> None:
@@ -320,14 +352,12 @@ def test_lite_trains_with_a_second_population(tmp_path: Path, monkeypatch: pytes
         architecture="lite0",
         epochs=1,
         seed=5,
+        side=96,
         about=about,
         also=Second(others, 0.25, "drawn adults"),
     )
-    assert (card.input_size, card.heatmap["stride"], np.shape(card.heatmap["reference"])) == (
-        160,
-        16,
-        (10, 10),
-    )
+    assert (card.input_size, card.heatmap["stride"], np.shape(card.heatmap["reference"])) == (96, 16, (6, 6))
+    assert card.training["exchange"]
     assert {"also_val_loss", "also_val_auc"} < set(card.history[0])
     assert "learned from" in card.population["evidence"]
     assert "drawn adults" in {row["group"] for row in card.subgroups}
@@ -339,6 +369,16 @@ def test_lite_trains_with_a_second_population(tmp_path: Path, monkeypatch: pytes
         train(films, tmp_path / "x", also=Second(others), proof=Proof(second_population=others))
     with pytest.raises(TrainingError, match="lite0"):
         train(films, tmp_path / "x", imagenet=tmp_path / "lite0.pth")
+    following = train(
+        films,
+        tmp_path / "next",
+        architecture="lite0",
+        epochs=1,
+        init=out,
+        mode="head",
+        proof=Proof(gate_of=out),
+    )
+    assert (following.input_size, following.preprocessing) == (96, card.preprocessing)
 
 
 def test_training_stops_early_when_it_gets_no_better(
