@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from django.contrib import admin
 from django.core.paginator import Paginator
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
@@ -198,17 +198,19 @@ class AccessLogRecords(Records):
     list_select_related = ["user", "patient"]
     list_filter = ["action"]
     search_fields = ["user__email", "patient__mrn"]
-    search_help_text = "A part of a user's address or of a patient's number."
+    search_help_text = (
+        "A part of a user's address or of a patient's number. Finds lists that showed the patient, too."
+    )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AccessLog], search_term: str
     ) -> tuple[QuerySet[AccessLog], bool]:
-        """Find the people first, then their rows in two indexes; joined, every row of the log would be looked at."""
+        """Find the people first, then their rows; joined, every row of the log would be looked at."""
         if not search_term:
             return queryset, False
         users = User.objects.filter(email__icontains=search_term).values_list("pk", flat=True)[:FOUND]
         patients = Patient.objects.filter(mrn__icontains=search_term).values_list("pk", flat=True)[:FOUND]
-        return queryset.filter(Q(user__in=list(users)) | Q(patient__in=list(patients))), False
+        return queryset.filter(pk__in=audit.rows_of(list(users), list(patients))), False
 
     def patient_of(self, record: AccessLog) -> Patient | None:
         return record.patient

@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from allauth.account.adapter import get_adapter
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from diagnosis.models import AccessLog, Film, Patient
+from diagnosis.models import AccessLog, Film, Listed, Patient
 from diagnosis.permissions import UserRequest
 from pneumoweb.accounts.models import User
 
@@ -73,7 +74,20 @@ def append(
         )  # fmt: skip
         row.digest = digest(row)
         row.save(force_insert=True)
+        Listed.objects.bulk_create(
+            Listed(row=row, patient_id=shown) for shown in row.detail.get("patients", ())
+        )
     return row
+
+
+def rows_of(users: Collection[int], patients: Collection[int]) -> QuerySet[Any]:
+    """Return the keys of rows by these users, about these patients, and of lists that showed one of them.
+
+    Three indexes are gone through one after another: with OR between them, every row of the log would be looked at.
+    """
+    rows = AccessLog.objects.order_by().values("pk")
+    lists = Listed.objects.filter(patient__in=patients).values("row")
+    return rows.filter(user__in=users).union(rows.filter(patient__in=patients), lists)
 
 
 def take_turn() -> None:

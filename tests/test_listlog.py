@@ -1,8 +1,11 @@
 """The access log of lists: one row for each page that names patients, with whom it showed."""
 
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -11,6 +14,7 @@ from diagnosis.models import (
     AccessLog,
     Evaluation,
     EvaluationFilm,
+    Listed,
     ModelVersion,
     Prediction,
     ShadowAnswer,
@@ -174,3 +178,46 @@ def test_the_detail_is_sealed_and_old_rows_stay_whole(client: Client, answer: Pr
     (listed,) = rows()
     listed.detail["patients"] = []
     assert audit.digest(listed) != listed.digest
+
+
+def test_who_searches_for_a_patient_finds_the_lists_that_showed_them(
+    client: Client, answer: Prediction
+) -> None:
+    patient, other = answer.film.patient, PatientFactory(clinic=answer.film.patient.clinic)
+    client.get(reverse("worklist"))
+    client.get(reverse("patient", args=[patient.pk]))
+    client.get(reverse("patient", args=[other.pk]))
+    log = reverse("admin:diagnosis_accesslog_changelist")
+    found = client.get(log, {"q": patient.mrn}).context["cl"].result_list
+    assert [(row.action, row.what) for row in found] == [
+        ("seen", "history"),
+        ("listed", "worklist: 1 patient"),
+    ]
+    found = client.get(log, {"q": other.mrn}).context["cl"].result_list
+    assert [row.patient for row in found] == [other]
+    assert len(client.get(log, {"q": "nobody at all"}).context["cl"].result_list) == 0
+    everyone = client.get(log, {"q": "@clinic.example"}).context["cl"].result_list
+    assert {row.action for row in everyone} == {"seen", "listed"}
+    history = client.get(reverse("patient", args=[patient.pk])).content.decode()
+    assert f'href="{log}?q={patient.mrn}"' in history
+
+
+def test_only_administrators_are_led_to_the_log(client: Client, answer: Prediction) -> None:
+    client.force_login(make_user("clinician", answer.film.patient.clinic))
+    assert "accesslog" not in client.get(reverse("patient", args=[answer.film.patient_id])).content.decode()
+
+
+def test_the_index_cannot_be_changed(client: Client, answer: Prediction) -> None:
+    client.get(reverse("worklist"))
+    with pytest.raises(TypeError, match="append-only"):
+        Listed.objects.all().delete()
+
+
+def test_lists_that_were_logged_before_are_found_too(client: Client, answer: Prediction) -> None:
+    client.get(reverse("worklist"))
+    (row,) = rows()
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM diagnosis_listed")
+    fill = import_module("diagnosis.migrations.0012_lists_by_patient").fill
+    fill(apps, None)
+    assert list(Listed.objects.values_list("row", "patient")) == [(row.pk, answer.film.patient_id)]

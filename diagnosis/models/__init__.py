@@ -1,6 +1,6 @@
 """The tables. Rules that must always hold are constraints of the database, not habits of the code."""
 
-from diagnosis.models.audit import AccessLog
+from diagnosis.models.audit import AccessLog, Listed
 from diagnosis.models.batches import Arrival, ArrivalQuerySet, Batch
 from diagnosis.models.clinical import Film, Patient, Priority, Study
 from diagnosis.models.evaluation import Evaluation, EvaluationFilm
@@ -37,6 +37,7 @@ __all__ = [
     "EvaluationFilm",
     "Film",
     "Fingerprint",
+    "Listed",
     "ModelVersion",
     "NearIdentical",
     "OperatingPoint",

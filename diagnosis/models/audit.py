@@ -52,3 +52,21 @@ class AccessLog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} {self.action} {self.what}"
+
+
+class Listed(models.Model):
+    """A patient whom a list showed: the index to `detail` of the list's row, which is what the seal covers."""
+
+    # The constraint's index finds the rows of a patient, which is all that is ever asked.
+    row = models.ForeignKey(AccessLog, on_delete=models.PROTECT, related_name="listed", db_index=False)
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="+", db_index=False)
+
+    objects: ClassVar[models.Manager[Listed]] = AppendOnly.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["patient", "row"], name="a_list_shows_a_patient_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.patient_id} in {self.row_id}"

@@ -16,7 +16,7 @@ from django.db.models import Max, Model
 from django.utils import timezone
 
 from diagnosis import registry, worklist
-from diagnosis.models import AccessLog, Film, Patient, Prediction, Review, Study, WorklistRow
+from diagnosis.models import AccessLog, Film, Listed, Patient, Prediction, Review, Study, WorklistRow
 from diagnosis.queries import with_predictions
 from pneumoweb.accounts.models import Clinic, User
 from tests.factories import ClinicFactory, make_user
@@ -71,6 +71,7 @@ def fill(number: int) -> Filled:
     assigned = f"CASE WHEN NOT ({done}) AND i % 7 = 0 THEN {user.pk} END"
     suspicion = f"CASE WHEN {answered} THEN {score} ELSE 0.5 END"
     at = moments(number)
+    patients = 1 + -(-max(0, number - 40) // 8)
     with transaction.atomic():
         Patient.objects.bulk_create(
             Patient(
@@ -81,7 +82,7 @@ def fill(number: int) -> Filled:
                 birth_date=date(2020, 1 + n % 12, 1),
                 created_by=user,
             )
-            for n in range(1 + -(-max(0, number - 40) // 8))
+            for n in range(patients)
         )
         insert(Study, number, {
             "id": f"{study} + i", "patient_id": patient, "taken_on": at["day"], "upload_key": at["key"],
@@ -122,8 +123,14 @@ def fill(number: int) -> Filled:
             **{name: f"'{clinic.pk}.' || CAST(i - {shift} AS varchar(20))"
                for name, shift in (("previous", 1), ("digest", 0))},
         })  # fmt: skip
+        # Every second row is taken for a list, of 20 patients.
+        for place in range(min(20, patients)):
+            insert(Listed, number, {
+                "id": f"{top(Listed)} + i", "row_id": f"{base[AccessLog]} + i",
+                "patient_id": f"{base[Patient]} + 1 + (i + {place}) % {patients}",
+            }, "i % 2 = 0")  # fmt: skip
     with connection.cursor() as cursor:
-        models = [Patient, Study, Film, Prediction, Review, AccessLog]
+        models = [Patient, Study, Film, Prediction, Review, AccessLog, Listed]
         for statement in connection.ops.sequence_reset_sql(no_style(), models):
             cursor.execute(statement)
         if connection.vendor == "postgresql":
