@@ -5,6 +5,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from ml.artifact import SHIPPED
 from tests.e2e.test_main_job import breaches, log_in
 from tests.processes import LiveSite
 
@@ -24,7 +25,7 @@ def test_a_candidate_goes_into_production_and_back(page: Page, live_site: LiveSi
     # The demo has no reviewed films: the page goes on by itself and says what is missing.
     expect(page.get_by_text("No film is in the holdout yet")).to_be_visible(timeout=60_000)
     page.get_by_role("link", name="To the rules").click()
-    expect(page.get_by_text("Evaluation 1, against lite0-3.")).to_be_visible()
+    expect(page.get_by_text(f"Evaluation 1, against {SHIPPED.name}.")).to_be_visible()
     page.get_by_label("Why").fill("The smaller one answers faster")
     page.get_by_role("button", name="Ask a second person").click()
     expect(page.get_by_text("Waits for a second person", exact=True)).to_be_visible()
@@ -38,11 +39,11 @@ def test_a_candidate_goes_into_production_and_back(page: Page, live_site: LiveSi
     expect(page.get_by_text("sequential-2 is in production.")).to_be_visible()
 
     page.goto(f"{live_site.url}models/")
-    page.get_by_text("Roll back to lite0-3").click()
+    page.get_by_text(f"Roll back to {SHIPPED.name}").click()
     page.get_by_label("Why").fill("It misses more")
     page.get_by_role("button", name="Roll back now").click()
-    expect(page.get_by_text("lite0-3 is in production again.")).to_be_visible()
-    row = page.get_by_role("row").filter(has_text="lite0-3").first
+    expect(page.get_by_text(f"{SHIPPED.name} is in production again.")).to_be_visible()
+    row = page.get_by_role("row").filter(has_text=SHIPPED.name).first
     expect(row.get_by_text("Production", exact=True)).to_be_visible()
     assert not faults
 
