@@ -374,6 +374,7 @@ def test_lite_trains_with_a_second_population(tmp_path: Path, monkeypatch: pytes
         tmp_path / "next",
         architecture="lite0",
         epochs=1,
+        seed=5,
         init=out,
         mode="head",
         proof=Proof(gate_of=out),
