@@ -237,8 +237,8 @@ def _weights_lines(card: Card) -> list[str]:
         kept = min(found, key=lambda row: row["val_loss"])
         lines += [
             "",
-            f"Training started from another version. Of the way from its weights to the new ones, {kept['share']:.0%} "
-            "were gone, since the validation loss is lowest there:",
+            f"Training started from another version. The weights lie at {kept['share']:.0%} of the way from that "
+            "version's to those that were learned, where the validation loss is lowest:",
             *_judged_table([(f"{row['share']:.0%} of the way", row) for row in found]),
         ]
     return lines
