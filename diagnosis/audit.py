@@ -81,10 +81,7 @@ def append(
 
 
 def rows_of(users: Collection[int], patients: Collection[int]) -> QuerySet[Any]:
-    """Return the keys of rows by these users, about these patients, and of lists that showed one of them.
-
-    Three indexes are gone through one after another: with OR between them, every row of the log would be looked at.
-    """
+    """Return the keys of rows by these users, about these patients, and of lists that showed one of them."""
     rows = AccessLog.objects.order_by().values("pk")
     lists = Listed.objects.filter(patient__in=patients).values("row")
     return rows.filter(user__in=users).union(rows.filter(patient__in=patients), lists)

@@ -43,17 +43,14 @@ def profile(film: Film) -> Profile:
 
     `film` is square. Detail, blur, noise and what a machine did to the edges are all in it; where anything lies is not.
     """
-    spectrum = np.fft.rfft2(film)
-    rings = _rings(film.shape[0])
-    power = np.bincount(rings.ravel(), (np.abs(spectrum) ** 2).ravel()) / np.bincount(rings.ravel())
-    return np.log(power[: film.shape[0] // 2 + 1] + 1e-6).astype(np.float32)
+    return _strengths(np.fft.rfft2(film))
 
 
 def exchange(film: Film, other: Profile, strength: float) -> Film:
     """The film as if the machine of another film had made it: its finer frequencies as strong as in that profile.
 
     Films of one class come from sharper machines; the profile alone tells the classes of a collection apart. Where each
-    film may have the profile of any other, it tells nothing. After Yang and Soatto, "FDA", CVPR 2020, by rings, so that
+    film may have the profile of any other, it tells less. After Yang and Soatto, "FDA", CVPR 2020, by rings, so that
     the other film's picture does not come along, and by what lies above the coarse frequencies of the lungs.
     `strength` is the share of the way, 0 to 1.
     """
@@ -61,10 +58,17 @@ def exchange(film: Film, other: Profile, strength: float) -> Film:
     spectrum = np.fft.rfft2(film)
     rings = np.minimum(_rings(side), side // 2)
     share = np.clip((np.arange(side // 2 + 1) - COARSE) / (FINE - COARSE), 0.0, 1.0)
-    steps = 0.5 * strength * share * (other - profile(film))
+    steps = 0.5 * strength * share * (other - _strengths(spectrum))
     gain = np.exp(np.clip(steps, -math.log(MOST_GAIN), math.log(MOST_GAIN)))
     changed = np.fft.irfft2(spectrum * gain[rings], s=film.shape)
     return np.clip(changed, 0.0, 1.0).astype(np.float32)
+
+
+def _strengths(spectrum: NDArray[np.complex128]) -> Profile:
+    """The profile of a square film, from its `rfft2`."""
+    rings = _rings(len(spectrum)).ravel()
+    power = np.bincount(rings, (np.abs(spectrum) ** 2).ravel()) / np.bincount(rings)
+    return np.log(power[: spectrum.shape[1]] + 1e-6).astype(np.float32)
 
 
 @cache
@@ -74,21 +78,22 @@ def _rings(side: int) -> NDArray[np.intp]:
     return np.hypot(along[:, None], across[None, :]).round().astype(np.intp)
 
 
-def augment(film: Film, generator: np.random.Generator, other: Profile | None = None) -> Film:
+def augment(film: Film, generator: np.random.Generator, other: Film | None = None) -> Film:
     """One random variant of `film`, of the same shape. The same generator state gives the same variant.
 
-    With the profile of another film, of either class by chance, half of the variants are as sharp and as grainy as it.
+    With another film, of either class by chance, half of the variants come near to its sharpness and grain.
     """
     if generator.random() < LIGHT_SHARE:
         film = _move(film, generator, 0.5)
         if other is not None and generator.random() < EXCHANGED_SHARE:
-            film = exchange(film, other, generator.uniform(0.5, 1.0))
+            film = exchange(film, profile(other), generator.uniform(0.5, 1.0))
         return np.clip(film ** np.float32(math.exp(generator.uniform(-0.25, 0.25))), 0.0, 1.0)
     film = _move(film, generator, 1.0)
     film = _expose(film, generator)
-    exchanged = other is not None and generator.random() < EXCHANGED_SHARE
-    if other is not None and exchanged:
-        film = exchange(film, other, generator.uniform(0.5, 1.0))
+    exchanged = False
+    if other is not None and generator.random() < EXCHANGED_SHARE:
+        film = exchange(film, profile(other), generator.uniform(0.5, 1.0))
+        exchanged = True
     chance = generator.random(8)
     if chance[6] < 0.6:
         film = _surroundings(film, generator)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml import metrics
-from ml.augment import augment, profile
+from ml.augment import augment
 from ml.averaging import Average
 from ml.dataset import LabelledFilm
 from ml.images import AREA_MEANS, COPY_SIDE, SMOOTHED, Preparation, read_radiograph, standardise
@@ -277,13 +277,15 @@ class Draws(keras.utils.PyDataset):
         if self.exchange:
             # The batch holds both classes, and a second population, in even shares.
             partner = row - row % BATCH + int(generator.integers(BATCH))
-            other = profile(self._stored(int(self.order[partner])))
+            other = self._stored(int(self.order[partner]))
         film = augment(self._stored(int(self.order[row])), generator, other)
         return standardise(self.preparation.resize(film))
 
     def _stored(self, place: int) -> Films:
-        second = self.also is not None and place >= len(self.films)
-        stored = self.also.films[place - len(self.films)] if second and self.also else self.films[place]
+        if self.also and place >= len(self.films):
+            stored = self.also.films[place - len(self.films)]
+        else:
+            stored = self.films[place]
         film = np.asarray(stored, dtype=np.float32)
         return film / np.float32(255) if stored.dtype == np.uint8 else film
 

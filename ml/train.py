@@ -198,7 +198,8 @@ def _train_variants(
     """One training for each seed, all from the weights that `model` has; it has the mean of their best weights after.
 
     With several `shares`, it has those between its start and the mean at which the validation loss is lowest: so it
-    keeps what the start knew of films unlike these (Wortsman et al., "Robust fine-tuning", CVPR 2022).
+    keeps what the start knew of films unlike these (Wortsman et al., "Robust fine-tuning of zero-shot models",
+    CVPR 2022).
 
     Trainings from one start that differ in order and changes end in one valley, and its middle holds better on films
     of another kind than any point of its sides (Wortsman et al., "Model soups", ICML 2022; Ramé et al., "Diverse

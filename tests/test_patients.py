@@ -104,12 +104,17 @@ def test_find_by_parts_of_name_and_number(client: Client, clinician: User, q: st
     assert "Chen Wei" not in page
 
 
+def turn() -> int:
+    """PostgreSQL is asked for the turn in the access log, in a query of its own."""
+    return int(connection.vendor == "postgresql")
+
+
 def test_many_patients_come_in_pages_with_a_constant_number_of_queries(
     client: Client, clinician: User, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(30):
         StudyFactory(patient=PatientFactory(clinic=clinician.clinic, created_by=clinician))
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(12 + turn()):
         page = client.get(reverse("patients")).content.decode()
     assert page.count("<tr>") == 26
     assert "30 patients" in page
@@ -126,7 +131,7 @@ def test_history_shows_each_study_newest_first_with_answer_version_and_review(
     ]
     reviewer = make_user("reviewer", clinician.clinic, first_name="Rosa", last_name="Reader")
     record(reviewer, answers[1], "normal", "only a thymus")
-    with django_assert_max_num_queries(19):
+    with django_assert_max_num_queries(18 + turn()):
         page = client.get(reverse("patient", args=[patient.pk])).content.decode()
     page = page.partition('class="timeline"')[2]
     assert page.index("7 Mar 2026") < page.index("6 Feb 2026") < page.index("5 Jan 2026")

@@ -308,7 +308,7 @@ def test_films_are_exchanged_with_others_of_both_classes_in_their_batch(
 ) -> None:
     pictures = np.stack([unit(chest(seed, seed % 2 == 1)) for seed in range(40)])
     targets = np.array([0, 1] * 20)
-    profiles = {fitting.profile(film).tobytes(): place for place, film in enumerate(pictures)}
+    places = {film.tobytes(): place for place, film in enumerate(pictures)}
     draws = fitting.Draws(pictures, targets, Preparation(62, AREA_MEANS), seed=1, epoch=0, exchange=True)
     films, _ = draws[0]
     np.testing.assert_array_equal(films, draws[0][0])
@@ -316,7 +316,7 @@ def test_films_are_exchanged_with_others_of_both_classes_in_their_batch(
     partners: list[int] = []
 
     def augment(film: np.ndarray, _: np.random.Generator, other: np.ndarray) -> np.ndarray:
-        partners.append(profiles[other.tobytes()])
+        partners.append(places[other.tobytes()])
         return film
 
     monkeypatch.setattr(fitting, "augment", augment)
