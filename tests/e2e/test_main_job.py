@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, FilePayload, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 
 from ml import synthesize
 from ml.artifact import SHIPPED
@@ -63,6 +63,7 @@ def register(page: Page, site: LiveSite, number: str, name: str, born: str = "20
     page.get_by_label("Sex").select_option("F")
     page.get_by_role("button", name="Register").click()
     expect(page.get_by_role("heading", name="Add films")).to_be_visible()
+    page.wait_for_load_state()
 
 
 def file(name: str, content: bytes) -> FilePayload:
@@ -150,6 +151,27 @@ def test_a_lost_connection_is_said_and_the_film_can_be_sent_again(page: Page, li
     expect(page.locator("#transfer-count")).to_have_text("1 taken in")
 
 
+def test_films_chosen_before_the_script_came_are_sent_too(page: Page, live_site: LiveSite) -> None:
+    log_in(page, live_site, "clinician")
+    late: list[Route] = []
+    page.route("**/upload*.js", lambda route: late.append(route))
+    page.goto(f"{live_site.url}patients/1/upload/", wait_until="commit")
+    films = page.get_by_label("Drop films here, or choose them")
+    films.set_input_files([file("early.png", varied(SAMPLES[2], 5))])
+    expect(page.locator("#arrivals .arrival")).to_have_count(0)
+    late[0].continue_()
+    expect(page.locator("#arrivals .arrival .answer")).to_have_text(FINAL, timeout=30_000)
+    expect(films).to_have_value("")
+
+    page.unroute("**/upload*.js")
+    page.route("**/batch*.js", lambda route: late.append(route))
+    page.goto(f"{live_site.url}batches/new/", wait_until="commit")
+    page.locator("#batch-files").set_input_files([file("early.png", varied(SAMPLES[2], 6))])
+    expect(page.locator("#batch-choice")).to_have_text("Drop a folder, films or a zip here")
+    late[1].continue_()
+    expect(page.locator("#batch-choice")).to_contain_text("1 file, ")
+
+
 def test_an_inverted_film_gets_a_reason_not_a_score(reading_room: Page, live_site: LiveSite) -> None:
     page = reading_room
     log_in(page, live_site, "clinician")
@@ -211,8 +233,8 @@ def test_a_reviewer_corrects_the_model(reading_room: Page, live_site: LiveSite) 
     log_in(page, live_site, "reviewer")
     page.goto(f"{live_site.url}review/")
     page.locator(".card-film").first.click()
-    film = page.url.partition("?")[0].replace("review/", "")
     page.get_by_label("Remark").fill("moved")
+    film = page.url.partition("?")[0].replace("review/", "")
     page.get_by_role("button", name="Unreadable").click()
     expect(page.get_by_text("Kept: Unreadable")).to_be_visible()
     page.goto(film)

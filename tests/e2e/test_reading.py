@@ -154,8 +154,8 @@ def test_two_readers_who_differ_and_an_adjudicator(browser: Browser, live_site: 
     wait_for_answers(first, live_site)
     first.goto(f"{live_site.url}review/")
     first.get_by_role("button", name="Start with the first").click()
-    film = first.url
     expect(first.locator(".viewer.live")).to_be_visible()
+    film = first.url
     first.keyboard.press("Shift+B")
     first.get_by_label("Remark").fill("dense right base")
     first.get_by_role("button", name="Pneumonia").click()
@@ -179,6 +179,7 @@ def test_two_readers_who_differ_and_an_adjudicator(browser: Browser, live_site: 
     third.get_by_role("button", name="Take over the regions of Rowan Ellery").click()
     expect(third.locator(".regions .chosen")).to_be_visible()
     third.get_by_role("button", name="Normal").click()
+    expect(third.get_by_text("Kept: Normal")).to_be_visible()
     third.goto(film)
     expect(third.locator(".verdicts li").first).to_contain_text("adjudication")
     third.goto(f"{live_site.url}review/readers/")

@@ -162,4 +162,6 @@
     if (event.detail.target.id === "undecided") document.querySelector("[data-more]")?.remove();
   });
   window.addEventListener("popstate", () => location.reload());
+  // On a slow connection files may have been chosen before this script came.
+  for (const input of document.querySelectorAll("#batch-folder, #batch-files")) if (input.files.length) choose(fromInput(input.files));
 })();

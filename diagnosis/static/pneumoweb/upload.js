@@ -156,10 +156,11 @@
     next();
   };
 
-  input.addEventListener("change", () => {
+  const take = () => {
     add(input.files);
     input.value = "";
-  });
+  };
+  input.addEventListener("change", take);
   for (const kind of ["dragenter", "dragover"]) {
     document.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
   }
@@ -174,4 +175,6 @@
     input.click();
   });
   window.addEventListener("beforeunload", (event) => { if (running || waiting.length) event.preventDefault(); });
+  // On a slow connection films may have been chosen before this script came.
+  if (input.files.length) take();
 })();
