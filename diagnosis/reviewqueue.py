@@ -10,7 +10,7 @@ from diagnosis.models import WorklistRow
 from pneumoweb.accounts.models import User
 
 CONFIDENT = 0.35
-TRIES = 5
+AT_ONCE = 10
 COUNTED = 500
 
 
@@ -71,10 +71,9 @@ def count(user: User, kind: Kind, most: int = COUNTED) -> int:
 
 def take_next(user: User, kind: Kind) -> int | None:
     """Lend the next film to the user and return its key; None where none is left."""
-    for _ in range(TRIES):
-        following = upcoming(user, kind, 1)
-        if not following:
-            return None
-        if loans.lend(user, following[0].film_id):
-            return following[0].film_id
+    # Others take the same films at the same moment: what is lost to them is no longer upcoming, so this ends.
+    while following := upcoming(user, kind, AT_ONCE):
+        for row in following:
+            if loans.lend(user, row.film_id):
+                return row.film_id
     return None

@@ -257,6 +257,22 @@ def test_two_reviewers_never_get_the_same_film(reviewer: User) -> None:
     assert reviewqueue.take_next(colleague(reviewer), Kind.OLDEST) is None
 
 
+def test_who_loses_every_race_but_the_last_still_gets_a_film(
+    reviewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = [answer_for(reviewer).film_id for _ in range(12)]
+    lend = loans.lend
+
+    def lend_second(user: User, film: int) -> bool:
+        if film != films[-1]:
+            lend(colleague(reviewer), film)
+        return lend(user, film)
+
+    monkeypatch.setattr(loans, "lend", lend_second)
+    assert reviewqueue.take_next(reviewer, Kind.OLDEST) == films[-1]
+    assert ReviewLoan.objects.count() == len(films)
+
+
 def test_a_film_in_other_hands_is_not_judged_and_comes_back_if_left(client: Client, reviewer: User) -> None:
     answer, other = answer_for(reviewer), colleague(reviewer)
     assert loans.lend(other, answer.film_id)
