@@ -129,6 +129,16 @@ def test_the_picture_is_private_unchanged_and_logged(client: Client, answer: Pre
     assert AccessLog.objects.get().what == f"picture of film {answer.film_id}"
 
 
+def test_a_small_picture_is_logged_unless_it_is_part_of_a_page(client: Client, answer: Prediction) -> None:
+    address = reverse("film_preview", args=[answer.film_id])
+    etag = client.get(address, headers={"sec-fetch-dest": "image"})["ETag"]
+    client.get(address, headers={"if-none-match": etag})
+    assert not AccessLog.objects.exists()
+    client.get(address, headers={"sec-fetch-dest": "document"})
+    client.get(address)
+    assert [row.what for row in AccessLog.objects.all()] == [f"small picture of film {answer.film_id}"] * 2
+
+
 def test_a_browser_may_keep_a_picture_but_must_ask(client: Client, answer: Prediction) -> None:
     address = reverse("film_preview", args=[answer.film_id])
     etag = client.get(address)["ETag"]

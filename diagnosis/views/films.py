@@ -140,8 +140,13 @@ def values(request: UserRequest, pk: int) -> HttpResponseBase:
 @require_safe
 @clinician_required
 def preview(request: UserRequest, pk: int) -> HttpResponseBase:
-    """A small copy of the film, for lists."""
-    return picture_response(request, get_film_for(request.user, pk).thumbnail, "image/jpeg")
+    """A small copy of the film, for lists. Each list is in the log with its films; what asks without a page is too."""
+    shown = get_film_for(request.user, pk)
+    response = picture_response(request, shown.thumbnail, "image/jpeg")
+    # Browsers say on secure addresses what a picture is for. Without that word it may be looked at by itself.
+    if response.status_code == 200 and request.headers.get("Sec-Fetch-Dest") != "image":
+        audit.record(request, AccessLog.Action.SEEN, shown.patient, f"small picture of film {shown.pk}")
+    return response
 
 
 @require_safe
