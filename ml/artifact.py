@@ -18,7 +18,7 @@ KERAS_FILE = "model.keras"
 LITERT_FILE = "model.tflite"
 GATE_FILE = "gate.npz"
 MODEL_CARD = "MODEL_CARD.md"
-OPTIONAL = {"initialisation", "subgroups", "operating_points", "failures", "reference", "files"}
+OPTIONAL = {"initialisation", "subgroups", "operating_points", "failures", "reference", "views", "files"}
 """What the card of an older version may lack."""
 _TITLES = {"auc": "AUC", "accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity"}
 
@@ -63,6 +63,7 @@ class Card:
     operating_points: list[dict[str, Any]] = field(default_factory=list)
     failures: dict[str, Any] = field(default_factory=dict)
     reference: dict[str, Any] = field(default_factory=dict)
+    views: str = ""
     files: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -132,7 +133,7 @@ def describe(card: Card) -> str:
         f"# {card.name}",
         "",
         f"Made on {card.created}. Architecture `{card.architecture}`, {card.parameters:,} parameters, films of "
-        f"{card.input_size} x {card.input_size} pixels.",
+        f"{card.input_size} x {card.input_size} pixels." + (f" {card.views}" if card.views else ""),
         "",
         "## What it is for",
         "",

@@ -392,13 +392,11 @@ def judge(
 
 
 def logits(model: keras.Model, films: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Pneumonia minus normal, (n,), of standardised films (n, side, side, 1)."""
-    out = np.concatenate(
-        [
-            keras.ops.convert_to_numpy(model(films[i : i + 128], training=False))
-            for i in range(0, len(films), 128)
-        ]
-    ).astype(np.float64)
+    """Pneumonia minus normal, (n,), of standardised films (n, side, side, 1), by a network or what serves it."""
+    found = [model(films[i : i + 128], training=False) for i in range(0, len(films), 128)]
+    if isinstance(found[0], dict):
+        return np.concatenate([keras.ops.convert_to_numpy(one["logit"]) for one in found]).astype(np.float64)
+    out = np.concatenate([keras.ops.convert_to_numpy(one) for one in found]).astype(np.float64)
     return np.asarray(out[:, 1] - out[:, 0])
 
 

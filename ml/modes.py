@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ml import artifact, fitting, metrics, network
+from ml import artifact, fitting, lite, metrics, network
 from ml.augment import augment
 from ml.fitting import LABEL_SMOOTHING, Checkpoints, Progress, State
 from ml.images import Preparation, standardise
@@ -47,8 +47,9 @@ class Head:
 
 def hold_first_stages(model: keras.Model) -> None:
     """Leave only the last stages trainable; the normalisations of the others keep their statistics."""
+    names = LAST_LAYERS["lite0" if model.name in (lite.ONCE, lite.TWICE) else model.name]
     for layer in model.layers:
-        layer.trainable = layer.name.startswith(LAST_LAYERS[model.name])
+        layer.trainable = layer.name.startswith(names)
 
 
 def train_head(
@@ -67,7 +68,7 @@ def train_head(
     its patient (five folds). The embeddings are the checkpoint: the rest takes a second, and is the same each time.
     """
     at_work = time.monotonic()
-    runtime = runtime_of(init)
+    runtime = _runtime_for(model, init)
     embeddings = _kept(
         checkpoints.folder / "embeddings.npy", lambda: _embed_training(runtime, prepared, seed)
     )
@@ -165,8 +166,16 @@ def _set_head(model: keras.Model, head: Head) -> None:
     )
 
 
+def _runtime_for(model: keras.Model, init: Path) -> Runtime:
+    """What gives the embeddings that the classifier of `model` will meet: what serves `init`, if it looks alike."""
+    card = artifact.load_card(init)
+    if card.views == network.VIEWS[card.architecture]:
+        return runtime_of(init)
+    return Keras(model)
+
+
 def runtime_of(version: Path) -> Runtime:
-    """What serves the version in this folder. A classifier learns from the embeddings that it will meet."""
+    """What serves the version in this folder."""
     if artifact.load_card(version).runtime == "litert":
         return LiteRT(version / artifact.LITERT_FILE)
     return Keras(version / artifact.KERAS_FILE)

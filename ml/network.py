@@ -51,6 +51,8 @@ MAP_METHODS: dict[str, str] = {
     "sequential": "HiResCAM of the logit",
     "lite0": "Class activation map of the logit",
 }
+VIEWS: dict[str, str] = {"sequential": "", "lite0": lite.VIEWS}
+"""How new versions look at a film, where not simply once."""
 SMOOTHINGS: dict[str, float] = {"sequential": 1.0, "lite0": 0.5}
 """Deviation, in cells, of the smoothing of the map before it is shown."""
 
@@ -63,7 +65,7 @@ def serving_model(model: keras.Model) -> keras.Model:
     features times the gradient of the logit, summed over channels. Since the network is linear between its ReLUs,
     the map's sum and the terms of the biases are the logit, exactly. For EfficientNet-Lite0 see `lite.serving_model`.
     """
-    if model.name == "lite0":
+    if model.name in (lite.ONCE, lite.TWICE):
         return lite.serving_model(model)
     hidden = model.get_layer(HIDDEN)
     evidence = Evidence(hidden, model.get_layer(CLASSES), name="evidence")

@@ -154,6 +154,7 @@ def write(
         failures=failures.find(
             runtime, gate_parameters, prepared.preparation, temperature, THRESHOLD, folder
         ),
+        views=network.VIEWS[architecture],
         reference=reference.describe(
             prepared.validation,
             probabilities,

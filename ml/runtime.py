@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import keras
 
 Films = NDArray[np.float32]
 
@@ -50,13 +53,15 @@ class LiteRT:
 class Keras:
     """The network as it was trained, compiled by Keras on whatever backend is set."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, model: Path | keras.Model) -> None:
         import keras
 
         from ml.network import serving_model
 
         self.name = f"keras {keras.version()} {keras.backend.backend()}"
-        self._model = serving_model(keras.saving.load_model(path, compile=False, safe_mode=True))
+        if isinstance(model, Path):
+            model = keras.saving.load_model(model, compile=False, safe_mode=True)
+        self._model = serving_model(model)
 
     def run(self, films: Films) -> Outputs:
         found = self._model.predict_on_batch(films)

@@ -245,7 +245,7 @@ def _train_variants(
         rows = []
         for way in ways:
             model.set_weights(way)
-            rows.append(fitting.judge(model, judged, also))
+            rows.append(fitting.judge(network.serving_model(model), judged, also))
         best = min(range(len(rows)), key=lambda place: rows[place]["val_loss"])
         model.set_weights(ways[best])
         states[0].shares = [{"share": share, **row} for share, row in zip(shares, rows, strict=True)]

@@ -1,5 +1,7 @@
 """Training a part of a network: the classifier on embeddings, or the last stages."""
 
+import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 from ml import artifact, catalogue, fitting, modes, network
-from ml.artifact import KERAS_FILE, SHIPPED_BEFORE
+from ml.artifact import CARD, KERAS_FILE, SHIPPED, SHIPPED_BEFORE
 from ml.dataset import LabelledFilm, Split
 from ml.images import AREA_MEANS, Preparation, fit, standardise
 from ml.material import Prepared
@@ -54,6 +56,21 @@ def trained(
     checkpoints = fitting.Checkpoints(folder, {"task": "head"})
     state, doubts = modes.train_head(model, INIT, prepared, epochs=epochs, seed=3, checkpoints=checkpoints)
     return model, state, doubts
+
+
+def test_a_classifier_learns_from_what_it_will_meet(tmp_path: Path) -> None:
+    assert isinstance(modes._runtime_for(start(), INIT), LiteRT)
+    model = network.ARCHITECTURES["lite0"](64)
+    shutil.copy(SHIPPED / CARD, tmp_path / CARD)
+    card = json.loads((tmp_path / CARD).read_text())
+    (tmp_path / CARD).write_text(json.dumps(card | {"views": ""}))
+    runtime = modes._runtime_for(model, tmp_path)
+    films = np.random.default_rng(1).standard_normal((3, 64, 64, 1)).astype(np.float32)
+    np.testing.assert_allclose(
+        runtime.run(films).embeddings,
+        network.serving_model(model)(films, training=False)["embedding"],
+        atol=1e-5,
+    )
 
 
 def test_the_classifier_learns_and_nothing_else_changes(prepared: Prepared, tmp_path: Path) -> None:

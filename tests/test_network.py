@@ -5,10 +5,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from ml import lite, network
+from ml.artifact import KERAS_FILE, SHIPPED
 from ml.export import agreement, compress, export_litert
+from ml.images import standardise
 from ml.runtime import Keras, LiteRT, Outputs, run_all
+from tests.ml_films import chest, unit
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +136,7 @@ def test_the_dense_network_holds_the_trained_one(small_lite: keras.Model, small_
 def test_the_mean_of_the_activation_map_and_the_bias_are_the_logit(
     small_lite: keras.Model, small_films: np.ndarray
 ) -> None:
-    served = network.serving_model(small_lite)(small_films, training=False)
-    outputs = {name: keras.ops.convert_to_numpy(value) for name, value in served.items()}
+    outputs = outputs_of(small_lite, small_films)
     kernel, bias = small_lite.get_layer(lite.CLASSES).get_weights()
     assert outputs["map"].shape == (5, 64 // lite.MAP_STRIDE, 64 // lite.MAP_STRIDE)
     np.testing.assert_allclose(
@@ -141,6 +144,61 @@ def test_the_mean_of_the_activation_map_and_the_bias_are_the_logit(
     )
     classes = outputs["embedding"] @ kernel + bias
     np.testing.assert_allclose(classes[:, 1] - classes[:, 0], outputs["logit"], atol=1e-4)
+
+
+def outputs_of(model: keras.Model, films: np.ndarray) -> dict[str, np.ndarray]:
+    served = network.serving_model(model)(films, training=False)
+    return {name: keras.ops.convert_to_numpy(value) for name, value in served.items()}
+
+
+@pytest.fixture(scope="module")
+def taught() -> dict[str, keras.Model]:
+    """The shipped weights in a network that looks twice, and in one that looks once as the first versions do."""
+    weights = keras.saving.load_model(SHIPPED / KERAS_FILE, compile=False, safe_mode=True).get_weights()
+    models = {name: lite.lite0(name=name) for name in (lite.ONCE, lite.TWICE)}
+    for model in models.values():
+        model.set_weights(weights)
+    return models
+
+
+def test_the_answer_is_the_mean_of_two_looks(taught: dict[str, keras.Model]) -> None:
+    drawings = [chest(seed, seed % 2 == 0, 160) for seed in range(4)]
+    films = np.stack([standardise(unit(drawing)) for drawing in drawings])[..., None]
+    middle = (159 / 2) * (1 - 1 / lite.ZOOM)
+    enlarged = [
+        ndimage.affine_transform(film[..., 0], [1 / lite.ZOOM] * 2, [middle] * 2, order=1)[:, ::-1]
+        for film in films
+    ]
+    whole = outputs_of(taught[lite.ONCE], films)
+    second = outputs_of(taught[lite.ONCE], np.stack(enlarged)[..., None])
+    both = outputs_of(taught[lite.TWICE], films)
+    assert np.abs(whole["logit"] - second["logit"]).max() > 0.5
+    np.testing.assert_allclose(both["logit"], (whole["logit"] + second["logit"]) / 2, atol=0.02)
+    np.testing.assert_allclose(both["embedding"], (whole["embedding"] + second["embedding"]) / 2, atol=0.02)
+
+
+def test_what_the_second_look_sees_is_mapped_to_its_place() -> None:
+    film = np.zeros((60, 60), np.float32)
+    film[18:22, 38:42] = 1
+    enlarge, place = lite.enlargement(60), lite.placement(60)
+    seen = enlarge @ film @ enlarge[::-1].T
+    assert ndimage.center_of_mass(seen)[0] == pytest.approx(29.5 - 10 * lite.ZOOM, abs=0.1)
+    assert ndimage.center_of_mass(seen)[1] == pytest.approx(29.5 - 10 * lite.ZOOM, abs=0.1)
+    put_back = place @ seen @ place[:, ::-1].T
+    assert ndimage.center_of_mass(put_back) == pytest.approx((19.5, 39.5), abs=0.1)
+    for matrix in (enlarge, lite.placement(10), place):
+        assert (matrix == matrix.astype(np.float16)).all()
+    assert (lite.placement(10).sum(axis=0) == 1).all()
+    assert lite.placement(10).sum() == 10
+
+
+def test_the_first_versions_still_look_once(taught: dict[str, keras.Model]) -> None:
+    films = np.random.default_rng(8).standard_normal((3, 160, 160, 1)).astype(np.float32)
+    dense = lite.lite0(dense=True)
+    dense.set_weights(taught[lite.ONCE].get_weights())
+    classes = keras.ops.convert_to_numpy(dense(films, training=False))
+    once = outputs_of(taught[lite.ONCE], films)["logit"]
+    np.testing.assert_allclose(once, classes[:, 1] - classes[:, 0], atol=1e-4)
 
 
 def test_half_precision_changes_little_and_exports_alike(
