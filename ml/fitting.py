@@ -77,6 +77,9 @@ RECIPES = {
 }
 
 
+AT_ONCE = 16
+"""Films that are judged together. Uncompiled, a network keeps what every layer made until its answer is there."""
+
 EARLIER_SIDE = 192
 """At this size films were changed for lite0 where area means prepared them; nothing was exchanged then."""
 
@@ -393,7 +396,7 @@ def judge(
 
 def logits(model: keras.Model, films: NDArray[np.float32]) -> NDArray[np.float64]:
     """Pneumonia minus normal, (n,), of standardised films (n, side, side, 1), by a network or what serves it."""
-    found = [model(films[i : i + 128], training=False) for i in range(0, len(films), 128)]
+    found = [model(films[i : i + AT_ONCE], training=False) for i in range(0, len(films), AT_ONCE)]
     if isinstance(found[0], dict):
         return np.concatenate([keras.ops.convert_to_numpy(one["logit"]) for one in found]).astype(np.float64)
     out = np.concatenate([keras.ops.convert_to_numpy(one) for one in found]).astype(np.float64)
