@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 MODELS = Path(__file__).resolve().parent / "models"
-SHIPPED = MODELS / "lite0-3"
+SHIPPED = MODELS / "lite0-4"
 SHIPPED_BEFORE: tuple[Path, ...] = (MODELS / "sequential-2",)
 """Versions that PneumoWeb shipped before `SHIPPED`, oldest first; one can go back to them."""
 CARD = "card.json"
@@ -213,7 +213,7 @@ def _initialisation_lines(card: Card) -> list[str]:
         return []
     return [
         "",
-        f"Training started from {start['weights']} (licence {start['licence']}, sha256 `{start['sha256']}`).",
+        f"Its first training started from {start['weights']} (licence {start['licence']}, sha256 `{start['sha256']}`).",
     ]
 
 

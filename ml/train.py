@@ -126,7 +126,11 @@ def train(
         "seed": seed,
         "preprocessing": recipe.preprocessing,
         "init": artifact.artifact_hash(init) if init else None,
-        "imagenet": weights.describe(imagenet) if imagenet else None,
+        "imagenet": weights.describe(imagenet)
+        if imagenet
+        else (start.initialisation or None)
+        if start
+        else None,
     }
     if mode != "whole":
         task["mode"] = mode
