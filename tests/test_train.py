@@ -369,6 +369,9 @@ def test_lite_trains_with_a_second_population(tmp_path: Path, monkeypatch: pytes
         train(films, tmp_path / "x", also=Second(others), proof=Proof(second_population=others))
     with pytest.raises(TrainingError, match="lite0"):
         train(films, tmp_path / "x", imagenet=tmp_path / "lite0.pth")
+    assert card.views
+    card.initialisation = {"weights": "weights of others", "licence": "Apache-2.0", "sha256": "0" * 64}
+    artifact.seal(out, card)
     following = train(
         films,
         tmp_path / "next",
@@ -380,6 +383,8 @@ def test_lite_trains_with_a_second_population(tmp_path: Path, monkeypatch: pytes
         proof=Proof(gate_of=out),
     )
     assert (following.input_size, following.preprocessing) == (96, card.preprocessing)
+    assert following.initialisation == card.initialisation
+    assert "weights of others (licence Apache-2.0" in (tmp_path / "next" / "MODEL_CARD.md").read_text()
 
 
 def test_training_stops_early_when_it_gets_no_better(
