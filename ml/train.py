@@ -118,6 +118,7 @@ def train(
         raise TrainingError(
             f"{start.name} has learned from films that would now be held back; take its seed, {start.seed}."
         )
+    first_weights = weights.describe(imagenet) if imagenet else start.initialisation if start else None
     task = {
         "data": data,
         "split": divided.hash,
@@ -126,11 +127,7 @@ def train(
         "seed": seed,
         "preprocessing": recipe.preprocessing,
         "init": artifact.artifact_hash(init) if init else None,
-        "imagenet": weights.describe(imagenet)
-        if imagenet
-        else (start.initialisation or None)
-        if start
-        else None,
+        "imagenet": first_weights or None,
     }
     if mode != "whole":
         task["mode"] = mode
