@@ -134,6 +134,13 @@ class Together(layers.Layer):
         super().__init__(**kwargs)
         self.classes = classes
 
+    def compute_output_spec(self, features: Any) -> tuple[Any, Any, Any]:
+        """Shapes as `call` gives them. JAX would find them with a batch that cannot be halved."""
+        _, high, wide, channels = features.shape
+        shapes = ((None,), (None, high, wide), (None, channels))
+        logit, places, embedding = (keras.KerasTensor(shape, features.dtype) for shape in shapes)
+        return logit, places, embedding
+
     def call(self, features: Any) -> tuple[Any, Any, Any]:
         direction = self.classes.kernel[:, 1] - self.classes.kernel[:, 0]
         offset = self.classes.bias[1] - self.classes.bias[0]
