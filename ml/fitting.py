@@ -133,7 +133,7 @@ class State:
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
     variants: list[dict[str, Any]] = field(default_factory=list)
-    shares: list[dict[str, float]] = field(default_factory=list)
+    shares: list[dict[str, Any]] = field(default_factory=list)
 
 
 class ResumeError(RuntimeError):
