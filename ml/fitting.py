@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -351,7 +352,7 @@ def train_epochs(
         fitted = model.fit(draws, epochs=1, verbose=0, shuffle=False, callbacks=watching).history
         row = {name: round(float(fitted[name][-1]), 6) for name in ("loss", "auc", "accuracy")}
         with average.in_place() if average else nullcontext():
-            row |= judge(model, validation, also)
+            row |= judge(partial(logits, model), validation, also)
         state.epoch += 1
         state.seconds += time.monotonic() - begun
         state.history.append({"epoch": state.epoch, **row})
@@ -378,13 +379,16 @@ def _schedule(recipe: Recipe, steps: int) -> Any:
 
 
 def judge(
-    model: keras.Model, validation: tuple[Films, NDArray[np.int64]], also: Also | None
+    answers: Callable[[Films], NDArray[Any]], validation: tuple[Films, NDArray[np.int64]], also: Also | None
 ) -> dict[str, float]:
-    """What an epoch is judged by: `val_loss`, `val_auc` and `val_accuracy`, and those of a second population."""
-    row = _judge(logits(model, validation[0]), validation[1])
+    """What an epoch is judged by: `val_loss`, `val_auc` and `val_accuracy`, and those of a second population.
+
+    `answers` gives logits (n,), pneumonia minus normal, of standardised films (n, side, side, 1).
+    """
+    row = _judge(answers(validation[0]), validation[1])
     if not also:
         return row
-    other = _judge(logits(model, also.judged), also.judged_targets)
+    other = _judge(answers(also.judged), also.judged_targets)
     loss = (1 - also.share) * row["val_loss"] + also.share * other["val_loss"]
     return {
         **row,
@@ -394,11 +398,9 @@ def judge(
     }
 
 
-def logits(model: keras.Model, films: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Pneumonia minus normal, (n,), of standardised films (n, side, side, 1), by a network or what serves it."""
+def logits(model: keras.Model, films: Films) -> NDArray[np.float64]:
+    """Pneumonia minus normal, (n,), of standardised films (n, side, side, 1)."""
     found = [model(films[i : i + AT_ONCE], training=False) for i in range(0, len(films), AT_ONCE)]
-    if isinstance(found[0], dict):
-        return np.concatenate([keras.ops.convert_to_numpy(one["logit"]) for one in found]).astype(np.float64)
     out = np.concatenate([keras.ops.convert_to_numpy(one) for one in found]).astype(np.float64)
     return np.asarray(out[:, 1] - out[:, 0])
 

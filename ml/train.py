@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from ml.fitting import Progress, ResumeError
 from ml.images import PREPROCESSINGS, ImageError
 from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare, ready
 from ml.proof import write
-from ml.runtime import run_all
+from ml.runtime import Keras, run_all
 from ml.stress import STRESSES
 from ml.weights import WeightsError
 
@@ -233,7 +234,7 @@ def _train_variants(
     judged = (prepared.judged, prepared.validation_targets)
     if len(seeds) > 1:
         model.set_weights([total.astype(one.dtype) for total, one in zip(found, start, strict=True)])
-        together = fitting.judge(model, judged, also)
+        together = fitting.judge(partial(fitting.logits, model), judged, also)
         states[0].seconds = sum(state.seconds for state in states)
         states[0].variants = [
             *(
@@ -247,22 +248,25 @@ def _train_variants(
         ]
     if len(shares) > 1:
         ways = [_between(start, found, share) for share in shares]
-        rows: list[dict[str, Any]] = []
-        for way, worst in zip(ways, _worst_changes(model, ways, prepared, seeds[0]), strict=True):
-            model.set_weights(way)
-            rows.append(fitting.judge(network.serving_model(model), judged, also) | worst)
+        rows = _judge_ways(model, ways, prepared, judged, also, seeds[0])
         best = min(range(len(rows)), key=lambda place: rows[place]["worst_loss"])
         model.set_weights(ways[best])
         states[0].shares = [{"share": share, **row} for share, row in zip(shares, rows, strict=True)]
     return states[0]
 
 
-def _worst_changes(
-    model: keras.Model, ways: Sequence[list[NDArray[np.float32]]], prepared: Prepared, seed: int
+def _judge_ways(
+    model: keras.Model,
+    ways: Sequence[list[NDArray[np.float32]]],
+    prepared: Prepared,
+    judged: tuple[fitting.Films, NDArray[np.int64]],
+    also: fitting.Also | None,
+    seed: int,
 ) -> list[dict[str, Any]]:
-    """For each set of weights `worst`, the change under which it loses most, and `worst_loss`, what it loses there.
+    """For each set of weights what an epoch is judged by, and besides `worst`, the change of the stress table under
+    which it loses most, and `worst_loss`, what it loses there: always as the version will serve them.
 
-    Judged by the same validation films under every change, both classes alike, as the version will serve them.
+    The same validation films are judged under every change, both classes alike.
     """
     generator = np.random.default_rng([seed, 404])
     chosen = np.concatenate(
@@ -272,17 +276,29 @@ def _worst_changes(
         ]
     )
     targets = prepared.validation_targets[chosen]
-    found: list[dict[str, Any]] = [{"worst": "", "worst_loss": -np.inf} for _ in ways]
-    for stress in STRESSES:
-        films = ready(
+    films = {
+        stress: ready(
             [evidence.stressed(prepared.validation[place], stress) for place in chosen], prepared.preparation
         )
-        for way, worst in zip(ways, found, strict=True):
-            model.set_weights(way)
-            loss = fitting.judge(network.serving_model(model), (films, targets), None)["val_loss"]
-            if loss > worst["worst_loss"]:
-                worst |= {"worst": stress, "worst_loss": loss}
+        for stress in STRESSES
+    }
+    found = []
+    for way in ways:
+        model.set_weights(way)
+        answers = partial(_served, Keras(model))
+        losses = {
+            stress: fitting.judge(answers, (some, targets), None)["val_loss"]
+            for stress, some in films.items()
+        }
+        worst = max(losses, key=lambda stress: losses[stress])
+        found.append(
+            fitting.judge(answers, judged, also) | {"worst": worst, "worst_loss": losses[worst]},
+        )
     return found
+
+
+def _served(runtime: Keras, films: fitting.Films) -> NDArray[np.float32]:
+    return run_all(runtime, films, fitting.AT_ONCE).logits
 
 
 def _between(
