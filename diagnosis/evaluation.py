@@ -23,6 +23,7 @@ from ml.artifact import ArtifactError
 from ml.images import ImageError, Radiograph, read_radiograph
 from ml.predict import Answer, Predictor
 from pneumoweb.accounts.models import User
+from pneumoweb.storage import StorageAway
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,10 @@ def work(seconds: float = 60.0) -> bool:
         try:
             if not advance(evaluation, stop):
                 return True
+        except StorageAway:
+            log.exception("%s rests until the storage is back", evaluation)
+            _leave(evaluation)
+            return False
         except (ArtifactError, BaseUnusable, OSError) as error:
             log.exception("%s cannot go on", evaluation)
             _retry_or_fail(evaluation, f"The evaluation broke off ({error}).")
@@ -125,6 +130,8 @@ def _read(
     for row in rows:
         try:
             read.append((row, radiograph_of(row)))
+        except StorageAway:
+            raise
         except (OSError, ImageError):
             log.exception("%s of evaluation %d cannot be read", row, evaluation.pk)
             row.candidate_said = row.production_said = Said.UNREAD

@@ -23,6 +23,7 @@ from diagnosis import operating, registry, worklist
 from diagnosis.models import Film, ModelVersion, Prediction
 from ml.images import ImageError, Radiograph, read_radiograph
 from ml.predict import Answer, Predictor, heatmap_png
+from pneumoweb.storage import StorageAway, discard
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,8 @@ def analyse(claimed: Sequence[Prediction]) -> None:
     for prediction in claimed:
         try:
             films.append((prediction, _read(prediction)))
+        except StorageAway:
+            raise
         except (OSError, ImageError) as error:
             log.exception("film %s cannot be read from the storage", prediction.film_id)
             why = f"The stored film cannot be read ({type(error).__name__})."
@@ -132,6 +135,11 @@ def work(seconds: float = 5.0) -> bool:
             continue
         try:
             analyse(batch)
+        except StorageAway:
+            # No film is to blame, and none pays with an attempt; reconcile wakes a worker until the storage is back.
+            log.exception("the storage is away; %d films wait until it is back", len(batch))
+            _give_back(batch)
+            return False
         except Exception as error:
             log.exception("a batch of %d films failed", len(batch))
             why = f"The model could not read this film ({type(error).__name__})."
@@ -162,7 +170,8 @@ def _read(prediction: Prediction) -> Radiograph:
 
 
 def read_film(film: Film) -> Radiograph:
-    """Decode a film from the storage. Raises OSError or ml.images.ImageError."""
+    """Decode a film from the storage. Raises OSError (StorageAway where it is not the film's fault) or
+    ml.images.ImageError."""
     with film.file.open("rb") as file:
         return replace(read_radiograph(file.read()), colourfulness=film.colourfulness)
 
@@ -195,7 +204,7 @@ def _store(prediction: Prediction, answer: Answer) -> None:
         **common,
     )
     if heatmap and not stored:
-        default_storage.delete(heatmap)
+        discard([heatmap])
 
 
 def _finish(prediction: Prediction, state: str, **fields: object) -> bool:

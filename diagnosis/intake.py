@@ -27,6 +27,7 @@ from diagnosis.models import Film, ModelVersion, Patient, Prediction, Priority, 
 from ml.decoded import Decoded
 from ml.images import ImageError
 from pneumoweb.accounts.models import Clinic, User
+from pneumoweb.storage import StorageAway, discard
 
 log = logging.getLogger(__name__)
 
@@ -334,8 +335,9 @@ def _store(film: Film, study: Study, version: ModelVersion, decoded: Decoded) ->
             worklist.refresh([film.pk])
             transaction.on_commit(tasks.wake)
     except BaseException as error:
-        for name in written:
-            default_storage.delete(name)
+        discard(written)
+        if isinstance(error, StorageAway):
+            raise Refused(f"{error} Nothing is kept of this film. Send it again in a moment.", 503) from error
         known = find(film.patient, film.sha256) if isinstance(error, IntegrityError) else None
         if known:
             # The same film was sent twice at the same moment; the other one was first.

@@ -7,6 +7,7 @@ from diagnosis import base
 from diagnosis.models import Film, Fingerprint, NearIdentical
 from ml.fingerprint import fingerprint, near
 from ml.images import ImageError, read_radiograph
+from pneumoweb.storage import StorageAway
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ def _print_of(film: Film) -> bytes:
     try:
         with film.file.open("rb") as file:
             return fingerprint(read_radiograph(file.read()))
+    except StorageAway:
+        raise
     except (ImageError, OSError) as error:
         log.warning("film %s cannot be read, so it has no fingerprint: %s", film.pk, error)
         return b""

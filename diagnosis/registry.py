@@ -170,16 +170,20 @@ def _fetch(version: ModelVersion, directory: Path) -> None:
     """Copy an artifact from the storage; the folder gets its name only when it is whole."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".partial-"))
-    _, names = default_storage.listdir(_stored(version.artifact_hash))
-    for name in names:
-        stored = _stored(version.artifact_hash, name)
-        with default_storage.open(stored) as source, (partial / name).open("wb") as target:
-            shutil.copyfileobj(source, target)
     try:
-        partial.rename(directory)
-    except OSError:
-        # Another process was first; its copy is checked by the caller like this one.
-        shutil.rmtree(partial)
+        _, names = default_storage.listdir(_stored(version.artifact_hash))
+        for name in names:
+            stored = _stored(version.artifact_hash, name)
+            with default_storage.open(stored) as source, (partial / name).open("wb") as target:
+                shutil.copyfileobj(source, target)
+        try:
+            partial.rename(directory)
+        except OSError:
+            # Another process was first; its copy is checked by the caller like this one.
+            if not directory.is_dir():
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def stored_file(version: ModelVersion, name: str) -> str:

@@ -19,6 +19,7 @@ from ml.artifact import ArtifactError
 from ml.images import ImageError, Radiograph
 from ml.predict import Answer
 from pneumoweb.accounts.models import User
+from pneumoweb.storage import StorageAway
 
 log = logging.getLogger(__name__)
 
@@ -165,6 +166,8 @@ def _read(run: ShadowRun, batch: Sequence[Prediction]) -> None:
     for shown in batch:
         try:
             read.append((shown, inference.read_film(shown.film)))
+        except StorageAway:
+            raise
         except (OSError, ImageError):
             log.exception("film %d cannot be read in the shadow", shown.film_id)
             rows.append(ShadowAnswer(run=run, film=shown.film, shown=shown, said=Said.UNREAD, agrees=True))

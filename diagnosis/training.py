@@ -86,10 +86,11 @@ def claim() -> TrainingRun | None:
 
 
 def work(stopping: Callable[[], bool] = lambda: False) -> None:
-    """Carry out what waits, until nothing does or `stopping` says that the worker has to end."""
+    """Carry out what waits, until nothing does, the storage is away or `stopping` says that the worker has to end."""
     clear_up()
     while not stopping() and (run := claim()):
-        Attempt(run, stopping).go()
+        if not Attempt(run, stopping).go():
+            return
 
 
 def reconcile() -> dict[str, int]:

@@ -23,6 +23,7 @@ from diagnosis.manifest import Entry
 from diagnosis.models import TrainingRun
 from diagnosis.training_child import ChildFailed, ChildStumbled, run_child
 from ml.artifact import ArtifactError
+from pneumoweb.storage import StorageAway, StorageFull
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +69,11 @@ class Attempt:
         self.last_beat = 0.0
         self.lease_ends = time.monotonic() + settings.TRAINING_LEASE_SECONDS
 
-    def go(self) -> None:
-        """Work until the run has ended or has to be given back; every outcome is written down."""
+    def go(self) -> bool:
+        """Work until the run has ended or has to be given back; every outcome is written down.
+
+        Return False where nothing can be done now because the storage is away; `reconcile` has it tried again.
+        """
         try:
             if not self.out.is_dir():
                 self._train()
@@ -85,8 +89,21 @@ class Attempt:
             self._end(
                 State.FAILED, f"{error} Nothing was registered; the version in production is as it was."
             )
+        except StorageFull as error:
+            self._stumbled(error)
+        except StorageAway as error:
+            log.exception("%s rests until the storage is back", self.run)
+            words = f"{error} The run goes on when it is back."
+            # Said once, however often it is tried in vain.
+            if self.run.log and self.run.log[-1]["words"] == words:
+                self.log = list(self.run.log)
+            else:
+                self.say(words)
+            self._give_back(self.attempts - 1)
+            return False
         except (ChildStumbled, OSError, DatabaseError) as error:
             self._stumbled(error)
+        return True
 
     def say(self, words: str) -> None:
         self.log.append({"at": timezone.now().isoformat(), "words": words})
@@ -277,7 +294,11 @@ class Attempt:
         log.exception("%s stumbled", self.run)
         if isinstance(error, DatabaseError):
             close_old_connections()
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        if isinstance(error, StorageFull):
+            self._end(
+                State.FAILED, f"{error} Let somebody make room there and start again. Nothing was registered."
+            )
+        elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
             self._end(State.FAILED, "The disk of the training worker is full. Free some space and start again. "
                       "Nothing was registered.")  # fmt: skip
         elif self.attempts >= ATTEMPTS:

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +33,7 @@ class Site:
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 2
+    chosen: Collection[str] = ("worker", "training", "reconcile", "web")
     broker: EmbeddedBroker | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -77,8 +78,13 @@ class Site:
                 "--no-control-socket", "--log-level", "warning",
             ],
         }  # fmt: skip
+        here = {name: command for name, command in programs.items() if name in self.chosen}
         command = self.broker.command() if self.broker else None
-        return {"broker": command, **programs} if command else programs
+        return {"broker": command, **here} if command else here
+
+    @property
+    def has_web(self) -> bool:
+        return "web" in self.chosen
 
 
 def refuse_busy_port(site: Site) -> None:
@@ -177,15 +183,20 @@ class Supervisor:
             self.process.terminate()
 
     def wait_until_serving(self, host_header: str) -> bool:
-        """Wait for the first healthy answer; return False if the site was stopped before.
+        """Wait for the first healthy answer, or, without a web server here, for the supervisor to have begun.
 
-        Raises CannotServe if the site does not come up.
+        Return False if the site was stopped before. Raises CannotServe if the site does not come up.
         """
         request = urllib.request.Request(f"{self.site.address}healthz", headers={"Host": host_header})  # noqa: S310 - our own address
         # No proxy of the environment stands between two processes of one machine.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         stop = time.monotonic() + PATIENCE
         while time.monotonic() < stop and self.process.poll() is None and not self.stopping:
+            if not self.site.has_web:
+                if (self.site.run / "supervisord.pid").is_file():
+                    return True
+                time.sleep(0.1)
+                continue
             try:
                 with opener.open(request, timeout=5):
                     return True
@@ -204,7 +215,7 @@ class Supervisor:
 
     def _last_words(self) -> str:
         words = []
-        for name in ("supervisor", "web"):
+        for name in ("supervisor", *self.site.chosen):
             log = self.site.logs / f"{name}.log"
             if log.is_file():
                 words += log.read_text(errors="replace").splitlines()[-8:]

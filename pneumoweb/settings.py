@@ -70,6 +70,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "pneumoweb.middleware.PrivatePages",
+    "pneumoweb.middleware.StorageInWords",
 ]
 
 ROOT_URLCONF = "pneumoweb.urls"
@@ -158,6 +159,11 @@ if CELERY_BROKER_URL.startswith(("redis", "rediss")):
     }
 
 # ---------------------------------------------------------------- manage.py serve (make run)
+# What this host runs of the site: on one host everything, on several each its part.
+ALL_PROGRAMS = ["worker", "training", "reconcile", "web"]
+PROGRAMS: list[str] = env.list("PROGRAMS", ALL_PROGRAMS)
+if not PROGRAMS or not set(PROGRAMS) <= set(ALL_PROGRAMS):
+    raise ImproperlyConfigured(f"PROGRAMS must be some of {', '.join(ALL_PROGRAMS)}, with commas between.")
 HOST: str = env.str("HOST", "127.0.0.1")
 PORT: int = env.int("PORT", 8000)
 WORKERS: int = env.int("WORKERS", min(2, os.cpu_count() or 1))
@@ -170,7 +176,7 @@ STATIC_ROOT = DATA_DIR / "static"
 S3_BUCKET: str = env.str("STORAGE_S3_BUCKET", "")
 STORAGES: dict[str, dict[str, object]] = {
     "default": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "BACKEND": "pneumoweb.storage.Folder",
         "OPTIONS": {"location": str(MEDIA_ROOT)},
     },
     "staticfiles": {
@@ -181,7 +187,7 @@ STORAGES: dict[str, dict[str, object]] = {
 }
 if S3_BUCKET:
     STORAGES["default"] = {
-        "BACKEND": "storages.backends.s3.S3Storage",
+        "BACKEND": "pneumoweb.storage.Bucket",
         "OPTIONS": {
             "bucket_name": S3_BUCKET,
             "endpoint_url": env.str("STORAGE_S3_ENDPOINT", None),

@@ -14,6 +14,7 @@ from diagnosis import registry
 from diagnosis.models import ModelVersion
 from ml import artifact
 from pneumoweb.broker import EmbeddedBroker, embedded
+from tests import buckets
 from tests.processes import Broker, Child, LiveSite, environment, free_port, start_site
 
 
@@ -61,6 +62,33 @@ def empty_files(private_files: Path) -> Path:
     for folder in ("films", "heatmaps"):
         shutil.rmtree(private_files / folder, ignore_errors=True)
     return private_files
+
+
+@pytest.fixture(scope="session")
+def object_storage() -> Iterator[buckets.Service]:
+    """An S3-compatible service that runs as long as the tests do."""
+    service = buckets.Service()
+    service.start()
+    service.make_bucket()
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def bucket(
+    private_files: Path, object_storage: buckets.Service, settings: Any, tmp_path: Path
+) -> Iterator[buckets.Service]:
+    """Let the site keep its files in a bucket; a test may stop the service."""
+    options = {
+        "bucket_name": buckets.NAME, "endpoint_url": object_storage.address, "region_name": buckets.REGION,
+        "access_key": buckets.ACCESS_KEY, "secret_key": buckets.SECRET_KEY, "file_overwrite": False,
+    }  # fmt: skip
+    bucket = {"BACKEND": "pneumoweb.storage.Bucket", "OPTIONS": options}
+    settings.STORAGES = {**settings.STORAGES, "default": bucket}
+    settings.MODEL_CACHE_DIR = tmp_path / "model-cache"
+    object_storage.start()
+    yield object_storage
+    object_storage.start()
 
 
 @pytest.fixture

@@ -186,19 +186,24 @@ def descendants(pid: int) -> list[int]:
 
 def start_site(data: Path, port: int, seconds: float = 120.0, **variables: str) -> LiveSite:
     """Start the whole site as `make run` does and wait until it says that it serves."""
+    site = begin_site(data, port, **variables)
+    try:
+        site.child.says("Press Ctrl-C to stop.", seconds)
+    except AssertionError:
+        site.child.end()
+        raise
+    return site
+
+
+def begin_site(data: Path, port: int, **variables: str) -> LiveSite:
+    """Start the site, or one host's part of it, and wait for nothing."""
     kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "BROKER_URL")}
     child = Child(
         (sys.executable, MANAGE, "serve"),
         {**kept, "DATA_DIR": str(data), "PORT": str(port), "HOST": "127.0.0.1", **variables},
         data.with_name(f"{data.name}-{port}.log"),
     )
-    site = LiveSite(child, f"http://127.0.0.1:{port}/", data)
-    try:
-        child.says("Press Ctrl-C to stop.", seconds)
-    except AssertionError:
-        child.end()
-        raise
-    return site
+    return LiveSite(child, f"http://127.0.0.1:{port}/", data)
 
 
 def status_of(url: str) -> int:

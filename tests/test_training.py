@@ -21,6 +21,7 @@ from diagnosis.models import ModelVersion, TrainingRun
 from diagnosis.training_child import ChildFailed, ChildStumbled
 from ml import artifact
 from pneumoweb.processes import command_of
+from tests.buckets import Service
 from tests.factories import TrainingRunFactory, make_user
 from tests.processes import descendants
 from tests.training_data import confirm_films
@@ -294,6 +295,24 @@ def test_a_film_that_vanishes_after_the_freeze_is_named(child: list[list[str]]) 
     training.work()
     run.refresh_from_db()
     assert f"Film {films[1].pk} of the manifest is gone" in run.failure
+
+
+def test_a_run_waits_for_a_bucket_that_is_away(child: list[list[str]], bucket: Service) -> None:
+    confirm_films(FILMS)
+    run = wish()
+    bucket.stop()
+    for _ in range(5):
+        training.work()
+    run.refresh_from_db()
+    assert (run.state, run.attempts) == (State.QUEUED, 0)
+    words = [line["words"] for line in run.log]
+    assert words.count("The storage of films does not answer. The run goes on when it is back.") == 1
+    bucket.start()
+    training.work()
+    run.refresh_from_db()
+    assert (run.state, run.failure) == (State.SUCCEEDED, "")
+    assert run.version
+    assert registry.local_artifact(run.version).is_dir()
 
 
 # ---------------------------------------------------------------- reconcile

@@ -14,6 +14,7 @@ from diagnosis.batches import deciding, filing, manifest
 from diagnosis.batches.filing import Sender
 from diagnosis.batches.names import is_left_aside, label
 from diagnosis.models import Arrival, Batch
+from pneumoweb.storage import StorageAway, discard
 
 
 class TooMany(Exception):
@@ -75,6 +76,8 @@ def receive(arrival: Arrival, upload: File, sender: Sender) -> Arrival:
     try:
         incoming = intake.decode_upload(_named(upload, arrival.name))
         _arrive(arrival, incoming, sender)
+    except StorageAway as error:
+        raise intake.Refused(f"{error} It is not kept yet.", 503) from error
     except intake.Refused as error:
         if error.status == 503:
             raise
@@ -160,8 +163,7 @@ def _park(
         **written,
     )
     if not parked:
-        for name in written.values():
-            default_storage.delete(name)
+        discard(written.values())
     _touch(arrival.batch)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from diagnosis import intake
@@ -11,6 +10,7 @@ from diagnosis.batches import deciding, filing
 from diagnosis.batches.filing import Sender
 from diagnosis.models import Arrival, Batch, Patient
 from ml.decoded import Offered
+from pneumoweb.storage import discard
 
 WAITING_FIELDS = ("picture", "preview", "values")
 ERASED: dict[str, object] = {
@@ -89,7 +89,6 @@ def _decide(arrival: Arrival, **fields: object) -> bool:
     if not undecided.update(**{**ERASED, **fields}):
         return False
     Batch.objects.filter(pk=arrival.batch_id).update(touched_at=timezone.now())
-    for name in (getattr(arrival, column).name for column in WAITING_FIELDS):
-        if name:
-            default_storage.delete(name)
+    waiting = (getattr(arrival, column).name for column in WAITING_FIELDS)
+    discard(name for name in waiting if name)
     return True

@@ -12,6 +12,7 @@ from diagnosis.batches import tasks
 from diagnosis.batches.names import label
 from diagnosis.batches.parts import erase_parts
 from diagnosis.models import Batch
+from pneumoweb.storage import discard
 
 
 class WrongPart(Exception):
@@ -59,7 +60,7 @@ def add_part(batch: Batch, offset: int, part: File) -> int:
         if added and whole:
             transaction.on_commit(tasks.wake)
     if not added:
-        default_storage.delete(name)
+        discard([name])
         batch.refresh_from_db()
         raise WrongPart("This part came twice.", batch.zip_received)
     return received

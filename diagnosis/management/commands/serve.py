@@ -1,19 +1,23 @@
-"""`manage.py serve`: everything that a site on one machine needs, in one process tree."""
+"""`manage.py serve`: everything that a site on one machine needs, or one host's part of it, in one process tree."""
 
 import fcntl
 import logging
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
+from django.db import OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
 
 from diagnosis import demo, registry
 from pneumoweb import serve
 from pneumoweb.broker import BrokerUnavailable
+from pneumoweb.storage import StorageAway
 
 
 class Command(BaseCommand):
@@ -32,6 +36,7 @@ class Command(BaseCommand):
             host=host,
             port=port,
             workers=settings.WORKERS,
+            chosen=settings.PROGRAMS,
             broker=settings.EMBEDDED_BROKER,
             environment={"DATA_DIR": str(settings.DATA_DIR), "ALLOWED_HOSTS": ",".join(hosts), **QUIET},
         )
@@ -40,16 +45,27 @@ class Command(BaseCommand):
                 self.run(site, hosts)
         except (serve.CannotServe, BrokerUnavailable) as error:
             raise CommandError(str(error)) from error
+        except StorageAway as error:
+            raise CommandError(
+                f"{error} Check the settings STORAGE_S3_… and the service: {error.__cause__}"
+            ) from error
         except KeyboardInterrupt:
             sys.exit(130)
 
     def run(self, site: serve.Site, hosts: list[str]) -> None:
+        refuse_alone(site)
         serve.end_predecessor(site)
-        serve.refuse_busy_port(site)
-        self.stdout.write("Preparing the database and the pages …")
+        accounts: list[demo.Account] = []
         log_to_file(site.logs)
-        prepare()
-        accounts = demo.create() if settings.DEMO else []
+        if site.has_web:
+            serve.refuse_busy_port(site)
+            self.stdout.write("Preparing the database and the pages …")
+            prepare()
+            accounts = demo.create() if settings.DEMO else []
+        else:
+            self.stdout.write("Waiting for the database …")
+            self.stdout.flush()
+            wait_until_prepared()
         supervisor = serve.Supervisor(site)
         serve.stop_on_signals(supervisor)
         if supervisor.wait_until_serving(probe_host(hosts)):
@@ -63,7 +79,9 @@ class Command(BaseCommand):
 
     def announce(self, site: serve.Site, hosts: list[str], accounts: list[demo.Account]) -> None:
         lines = ["", f"PneumoWeb serves at {site.address}"]
-        if host_is_open(site.host):
+        if not site.has_web:
+            lines = ["", f"This host runs {' and '.join(site.programs())} of the site."]
+        elif host_is_open(site.host):
             lines.append(
                 f"  other machines reach it under: {', '.join(hosts)} (set ALLOWED_HOSTS to change this)"
             )
@@ -86,6 +104,38 @@ def prepare() -> None:
     call_command("createcachetable", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
     registry.register_shipped()
+
+
+def refuse_alone(site: serve.Site) -> None:
+    """Raise CannotServe where this host runs a part of a site, but would share nothing with the other hosts."""
+    if set(site.programs()) >= set(settings.ALL_PROGRAMS):
+        return
+    needed = ("DATABASE_URL", "BROKER_URL", "STORAGE_S3_BUCKET")
+    missing = [name for name in needed if not os.environ.get(name)]
+    if not os.environ.get("SECRET_KEY") and not os.environ.get("SECRET_KEY_FILE"):
+        missing.append("SECRET_KEY")
+    if missing:
+        raise serve.CannotServe(
+            f"PROGRAMS={','.join(settings.PROGRAMS)} makes this one of several hosts of a site. They have to share "
+            f"what is in {', '.join(missing)}: set the same on each of them."
+        )
+
+
+def wait_until_prepared(seconds: float = serve.PATIENCE) -> None:
+    """Wait until the host with the web server has brought the database to this release. Raises CannotServe."""
+    stop = time.monotonic() + seconds
+    while True:
+        try:
+            executor = MigrationExecutor(connection)
+            if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
+                return
+            trouble = "The database is not of this release yet. Start the host that runs `web` first."
+        except OperationalError as error:
+            trouble = f"The database does not answer: {error}"
+        if time.monotonic() > stop:
+            raise serve.CannotServe(trouble)
+        connection.close()
+        time.sleep(1)
 
 
 def log_to_file(folder: Path) -> None:
