@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.template.loader import render_to_string
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 
@@ -146,6 +147,26 @@ def test_a_lost_connection_is_said_and_the_film_can_be_sent_again(page: Page, li
     row = page.locator("#arrivals .arrival")
     expect(row).to_contain_text("The connection was lost")
     page.context.set_offline(False)
+    row.get_by_role("button", name="Send again").click()
+    expect(row.locator(".answer")).to_have_text(FINAL, timeout=30_000)
+    expect(page.locator("#transfer-count")).to_have_text("1 taken in")
+
+
+def test_a_film_that_the_storage_could_not_take_can_be_sent_again(page: Page, live_site: LiveSite) -> None:
+    log_in(page, live_site, "clinician")
+    register(page, live_site, "E2E-3B", "Stella Storage")
+    row_of_503 = render_to_string("films/_row.html", {"name": "full.png", "error": "The storage is full."})
+    page.route(
+        "**/upload/",
+        lambda route: route.fulfill(status=503, content_type="text/html", body=row_of_503),
+        times=1,
+    )
+    page.get_by_label("Drop films here, or choose them").set_input_files(
+        [file("full.png", varied(SAMPLES[2], 7))]
+    )
+    row = page.locator("#arrivals .arrival")
+    expect(row).to_contain_text("The storage is full.")
+    expect(page.locator("#transfer-count")).to_have_text("0 taken in, 1 not")
     row.get_by_role("button", name="Send again").click()
     expect(row.locator(".answer")).to_have_text(FINAL, timeout=30_000)
     expect(page.locator("#transfer-count")).to_have_text("1 taken in")

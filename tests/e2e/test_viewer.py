@@ -210,3 +210,12 @@ def test_what_the_browser_cannot_unpack_is_shown_at_8_bits_and_said(
     ready(page)
     expect(page.locator(".viewer-said")).to_contain_text("8 bits")
     assert grey(page, 250, 200) > 20
+
+
+def test_a_film_out_of_reach_is_said(page: Page, live_site: LiveSite) -> None:
+    log_in(page, live_site, "clinician")
+    for name in ("values.png", "image.png", "preview.jpg"):
+        page.route(f"**/{name}", lambda route: route.fulfill(status=503, body="away"))
+    page.goto(f"{live_site.url}films/1/")
+    said = "The storage of films does not answer. Load the page again in a moment."
+    expect(page.locator(".viewer-said")).to_have_text(said)

@@ -114,10 +114,14 @@
         const frame = document.createElement("template");
         frame.innerHTML = request.responseText.trim();
         const row = frame.content.firstElementChild;
-        job.row.replaceWith(row);
-        htmx.process(row);
-        if (row.matches("[data-mismatch]")) ask(job, row);
-        else if (request.status >= 400) refused += 1;
+        // From 500 on nothing is wrong with the film: it gets a button to send it again.
+        if (request.status >= 500) fail(job, row.querySelector(".why").textContent);
+        else {
+          job.row.replaceWith(row);
+          htmx.process(row);
+          if (row.matches("[data-mismatch]")) ask(job, row);
+          else if (request.status >= 400) refused += 1;
+        }
       } else {
         fail(job, `The server could not take this film in (${request.status}). Nothing was kept of it; send it again.`);
       }

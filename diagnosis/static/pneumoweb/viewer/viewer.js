@@ -16,6 +16,7 @@ const OPAQUE = 0.75; // opacity of the heatmap's strongest evidence, as ml/heatm
 async function fetchFilm(address) {
   const response = await fetch(address, { credentials: "same-origin" });
   if (response.redirected) throw new Error("Your session has ended. Log in again.");
+  if (response.status === 503) throw new Error("The storage of films does not answer.");
   if (!response.ok) throw new Error(`The film could not be loaded (${response.status}).`);
   return response.arrayBuffer();
 }
@@ -101,7 +102,9 @@ export class Viewer {
       this.arrived({ bits: 8, histogram, levels: [{ width: canvas.width, height: canvas.height, values }] }, performance.now());
       this.say("This browser shows 8 bits of the film. A newer one shows all of them.");
     } catch {
-      this.say(`${why} The small copy is shown. Load the page again.`);
+      // Where the storage is away, the small copy is not there either.
+      const copy = this.stage.querySelector(".viewer-first").naturalWidth ? "The small copy is shown. " : "";
+      this.say(`${why} ${copy}Load the page again in a moment.`);
     }
   }
 
