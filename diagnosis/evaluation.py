@@ -60,8 +60,8 @@ def work(seconds: float = 60.0) -> bool:
         try:
             if not advance(evaluation, stop):
                 return True
-        except StorageAway:
-            log.exception("%s rests until the storage is back", evaluation)
+        except StorageAway as error:
+            log.error("%s %s rests until it is back: %s", error, evaluation, error.__cause__)
             _leave(evaluation)
             return False
         except (ArtifactError, BaseUnusable, OSError) as error:

@@ -135,9 +135,9 @@ def work(seconds: float = 5.0) -> bool:
             continue
         try:
             analyse(batch)
-        except StorageAway:
+        except StorageAway as error:
             # No film is to blame, and none pays with an attempt; reconcile wakes a worker until the storage is back.
-            log.exception("the storage is away; %d films wait until it is back", len(batch))
+            log.error("%s %d films wait until it is back: %s", error, len(batch), error.__cause__)
             _give_back(batch)
             return False
         except Exception as error:

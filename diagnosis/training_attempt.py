@@ -92,7 +92,7 @@ class Attempt:
         except StorageFull as error:
             self._stumbled(error)
         except StorageAway as error:
-            log.exception("%s rests until the storage is back", self.run)
+            log.error("%s %s rests until it is back: %s", error, self.run, error.__cause__)
             words = f"{error} The run goes on when it is back."
             # Said once, however often it is tried in vain.
             if self.run.log and self.run.log[-1]["words"] == words:
