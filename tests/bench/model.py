@@ -34,13 +34,16 @@ def rows() -> list[dict[str, Any]]:
 
 
 def _ready_rows() -> list[dict[str, Any]]:
-    """A process of its own: from the start of Python to the first answer, and the memory that it then has."""
+    """A process of its own: from the start of Python to the first answer, and the most memory that it had by then.
+
+    VmHWM, as ru_maxrss would begin with the most that the parent took before it started this process.
+    """
     script = (
-        "import pathlib, resource, sys\n"
+        "import pathlib, re, sys\n"
         "from ml.images import read_radiograph\n"
         "from ml.predict import Predictor\n"
         "Predictor().predict([read_radiograph(pathlib.Path(sys.argv[1]))])\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "print(re.search(r'VmHWM:\\s+(\\d+)', pathlib.Path('/proc/self/status').read_text())[1])\n"
     )
     spent, memory = [], []
     for _ in range(3):
@@ -52,7 +55,7 @@ def _ready_rows() -> list[dict[str, Any]]:
             check=True,
         )
         spent.append(time.perf_counter() - begun)
-        memory.append(int(done.stdout) / (1024**2 if sys.platform == "darwin" else 1024))
+        memory.append(int(done.stdout) / 1024)
     return [
         {
             "what": "a fresh process: ready, with its first answer",

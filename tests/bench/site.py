@@ -25,6 +25,7 @@ from diagnosis.batches.filing import Sender
 from diagnosis.models import Batch, Film, ModelVersion, Patient, Prediction
 from ml.dicomwrite import write_film
 from ml.images import read_radiograph
+from pneumoweb.accounts.models import Clinic
 from pneumoweb.broker import embedded
 from tests.factories import PatientFactory
 from tests.pictures import encoded, png
@@ -202,8 +203,8 @@ def worker_rows() -> list[Row]:
     return found
 
 
-def stored(data: bytes) -> Film:
-    patient = PatientFactory()
+def stored(data: bytes, clinic: Clinic | None = None) -> Film:
+    patient = PatientFactory(clinic=clinic) if clinic else PatientFactory()
     take_in(patient, data)
     return patient.films.get()
 
