@@ -187,7 +187,7 @@ STORAGES: dict[str, dict[str, object]] = {
 }
 if S3_BUCKET:
     STORAGES["default"] = {
-        "BACKEND": "pneumoweb.storage.Bucket",
+        "BACKEND": "pneumoweb.bucket.Bucket",
         "OPTIONS": {
             "bucket_name": S3_BUCKET,
             "endpoint_url": env.str("STORAGE_S3_ENDPOINT", None),

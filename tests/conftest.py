@@ -83,7 +83,7 @@ def bucket(
         "bucket_name": buckets.NAME, "endpoint_url": object_storage.address, "region_name": buckets.REGION,
         "access_key": buckets.ACCESS_KEY, "secret_key": buckets.SECRET_KEY, "file_overwrite": False,
     }  # fmt: skip
-    bucket = {"BACKEND": "pneumoweb.storage.Bucket", "OPTIONS": options}
+    bucket = {"BACKEND": "pneumoweb.bucket.Bucket", "OPTIONS": options}
     settings.STORAGES = {**settings.STORAGES, "default": bucket}
     settings.MODEL_CACHE_DIR = tmp_path / "model-cache"
     object_storage.start()
