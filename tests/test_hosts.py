@@ -4,12 +4,17 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from django.core.files.storage import default_storage
+from django.db import connection
 
+from diagnosis.management.commands.serve import one_host_at_a_time
 from ml import artifact
 from tests.buckets import Service
 from tests.processes import MANAGE, Broker, begin_site, free_port, start_site, status_of, wait_for
@@ -58,6 +63,26 @@ def test_one_host_serves_and_another_reads(bucket: Service, broker: Broker, tmp_
     finally:
         stopped = [site.stop() for site in (serving, reading) if site]
     assert stopped == [0, 0]
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_hosts_that_start_at_once_prepare_one_after_the_other() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite belongs to one host")
+    order: list[str] = []
+
+    def second() -> None:
+        with one_host_at_a_time():
+            order.append("second")
+        connection.close()
+
+    other = threading.Thread(target=second)
+    with one_host_at_a_time():
+        other.start()
+        time.sleep(1)
+        order.append("first")
+    other.join(20)
+    assert order == ["first", "second"]
 
 
 def test_a_part_of_a_site_that_shares_nothing_is_refused(tmp_path: Path) -> None:

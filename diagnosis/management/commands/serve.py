@@ -6,6 +6,8 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +20,9 @@ from diagnosis import demo, registry
 from pneumoweb import serve
 from pneumoweb.broker import BrokerUnavailable
 from pneumoweb.storage import StorageAway
+
+PREPARING = 7_041_062
+"""Key of the lock under which a host prepares the database; any number that nothing else locks."""
 
 
 class Command(BaseCommand):
@@ -60,8 +65,9 @@ class Command(BaseCommand):
         if site.has_web:
             serve.refuse_busy_port(site)
             self.stdout.write("Preparing the database and the pages …")
-            prepare()
-            accounts = demo.create() if settings.DEMO else []
+            with one_host_at_a_time():
+                prepare()
+                accounts = demo.create() if settings.DEMO else []
         else:
             self.stdout.write("Waiting for the database …")
             self.stdout.flush()
@@ -104,6 +110,23 @@ def prepare() -> None:
     call_command("createcachetable", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
     registry.register_shipped()
+
+
+@contextmanager
+def one_host_at_a_time() -> Iterator[None]:
+    """Let hosts that start at the same moment prepare the database one after the other.
+
+    SQLite belongs to one host, and `only_one` holds its folder.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [PREPARING])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [PREPARING])
 
 
 def refuse_alone(site: serve.Site) -> None:
