@@ -42,6 +42,7 @@ class StorageInWords:
                 {"error": str(exception), "fault": str(exception)}, status=503
             )
         else:
-            response = render(request, "503.html", {"why": exception}, status=503)
+            why = f"{exception} Films that were taken in are answered when it is back."
+            response = render(request, "503.html", {"why": why}, status=503)
         response["Retry-After"] = "30"
         return response

@@ -273,7 +273,9 @@ SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 
-vars().update(env.dj_email_url("EMAIL_URL", "console://"))
+_mail = env.dj_email_url("EMAIL_URL", "console://")
+# Somebody waits for the page that sends the mail.
+vars().update({**_mail, "EMAIL_TIMEOUT": _mail["EMAIL_TIMEOUT"] or 10})
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", "PneumoWeb <noreply@localhost>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 

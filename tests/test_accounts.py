@@ -1,8 +1,10 @@
 """People: log in by e-mail, log out, reset a password, profile; nobody signs up."""
 
 import re
+from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core import mail
 from django.db import IntegrityError
@@ -11,6 +13,7 @@ from django.urls import reverse
 
 from pneumoweb.accounts.models import User
 from tests.factories import PASSWORD, make_user
+from tests.processes import free_port
 
 pytestmark = pytest.mark.django_db
 
@@ -60,6 +63,29 @@ def test_reset_a_password_by_mail(client: Client) -> None:
         form.redirect_chain[-1][0], {"password1": "another-long-word-3", "password2": "another-long-word-3"}
     )
     assert log_in(client, user.email, "another-long-word-3")
+
+
+def test_mails_speak_for_this_site(client: Client) -> None:
+    user = make_user()
+    for email in (user.email, "unknown@clinic.example"):
+        client.post(reverse("account_reset_password"), {"email": email})
+    known, unknown = mail.outbox
+    assert known.subject == "PneumoWeb: choose a new password"
+    assert "the link works once, for three days" in str(known.body)
+    assert settings.PASSWORD_RESET_TIMEOUT == 3 * 24 * 3600
+    assert unknown.subject == "PneumoWeb: no account with this address"
+    assert "sign up" not in str(unknown.body)
+
+
+def test_a_mail_server_that_is_away_is_said_to_everybody_alike(client: Client, settings: Any) -> None:
+    make_user(email="known@clinic.example")
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
+    answers = []
+    for email in ("known@clinic.example", "unknown@clinic.example"):
+        response = client.post(reverse("account_reset_password"), {"email": email})
+        answers.append((response.status_code, "The mail could not be sent" in response.content.decode()))
+    assert answers == [(503, True)] * 2
 
 
 def test_a_reset_does_not_tell_who_has_an_account(client: Client) -> None:
