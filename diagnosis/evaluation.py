@@ -61,7 +61,7 @@ def work(seconds: float = 60.0) -> bool:
             if not advance(evaluation, stop):
                 return True
         except StorageAway as error:
-            log.error("%s %s rests until it is back: %s", error, evaluation, error.__cause__)
+            log.error("%s %s rests: %s", error, evaluation, error.__cause__)
             _leave(evaluation)
             return False
         except (ArtifactError, BaseUnusable, OSError) as error:

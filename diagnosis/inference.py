@@ -137,7 +137,7 @@ def work(seconds: float = 5.0) -> bool:
             analyse(batch)
         except StorageAway as error:
             # No film is to blame, and none pays with an attempt; reconcile wakes a worker until the storage is back.
-            log.error("%s %d films wait until it is back: %s", error, len(batch), error.__cause__)
+            log.error("%s %d films wait: %s", error, len(batch), error.__cause__)
             _give_back(batch)
             return False
         except Exception as error:

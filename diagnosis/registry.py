@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef
 from diagnosis.models import ModelVersion, Prediction, StageChange, TrainingRun
 from ml import artifact
 from pneumoweb.accounts.models import User
+from pneumoweb.storage import StorageAway
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +122,10 @@ def whole(version: ModelVersion) -> None:
     """Raise PromotionRefused unless every file of the artifact is there and is what was registered."""
     try:
         local_artifact(version)
+    except StorageAway as error:
+        raise PromotionRefused(
+            f"{error} The artifact of {version} cannot be checked now; try again."
+        ) from error
     except (artifact.ArtifactError, OSError) as error:
         raise PromotionRefused(f"The artifact of {version} is not whole: {error}") from error
 

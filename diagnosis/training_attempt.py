@@ -23,7 +23,7 @@ from diagnosis.manifest import Entry
 from diagnosis.models import TrainingRun
 from diagnosis.training_child import ChildFailed, ChildStumbled, run_child
 from ml.artifact import ArtifactError
-from pneumoweb.storage import StorageAway, StorageFull
+from pneumoweb.storage import StorageAway
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +89,9 @@ class Attempt:
             self._end(
                 State.FAILED, f"{error} Nothing was registered; the version in production is as it was."
             )
-        except StorageFull as error:
-            self._stumbled(error)
         except StorageAway as error:
-            log.error("%s %s rests until it is back: %s", error, self.run, error.__cause__)
-            words = f"{error} The run goes on when it is back."
+            log.error("%s %s rests: %s", error, self.run, error.__cause__)
+            words = f"{error} The run rests, and goes on as soon as it can."
             # Said once, however often it is tried in vain.
             if self.run.log and self.run.log[-1]["words"] == words:
                 self.log = list(self.run.log)
@@ -294,11 +292,7 @@ class Attempt:
         log.exception("%s stumbled", self.run)
         if isinstance(error, DatabaseError):
             close_old_connections()
-        if isinstance(error, StorageFull):
-            self._end(
-                State.FAILED, f"{error} Let somebody make room there and start again. Nothing was registered."
-            )
-        elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             self._end(State.FAILED, "The disk of the training worker is full. Free some space and start again. "
                       "Nothing was registered.")  # fmt: skip
         elif self.attempts >= ATTEMPTS:

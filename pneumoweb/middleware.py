@@ -42,7 +42,7 @@ class StorageInWords:
                 {"error": str(exception), "fault": str(exception)}, status=503
             )
         else:
-            why = f"{exception} Films that were taken in are answered when it is back."
+            why = f"{exception} Films that were taken in are answered as soon as it can be."
             response = render(request, "503.html", {"why": why}, status=503)
         response["Retry-After"] = "30"
         return response

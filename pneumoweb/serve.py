@@ -18,6 +18,8 @@ from pneumoweb.processes import end_leftover
 
 BOUND = Path(__file__).with_name("bound.py")
 PATIENCE = 120.0
+PROGRAMS = ("worker", "training", "reconcile", "web")
+"""What a site consists of, besides an embedded broker; each host of a site runs some of them."""
 
 
 class CannotServe(Exception):
@@ -33,7 +35,7 @@ class Site:
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 2
-    chosen: Collection[str] = ("worker", "training", "reconcile", "web")
+    chosen: Collection[str] = PROGRAMS
     broker: EmbeddedBroker | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
-from pneumoweb import broker
+from pneumoweb import broker, serve
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
@@ -160,10 +160,9 @@ if CELERY_BROKER_URL.startswith(("redis", "rediss")):
 
 # ---------------------------------------------------------------- manage.py serve (make run)
 # What this host runs of the site: on one host everything, on several each its part.
-ALL_PROGRAMS = ["worker", "training", "reconcile", "web"]
-PROGRAMS: list[str] = env.list("PROGRAMS", ALL_PROGRAMS)
-if not PROGRAMS or not set(PROGRAMS) <= set(ALL_PROGRAMS):
-    raise ImproperlyConfigured(f"PROGRAMS must be some of {', '.join(ALL_PROGRAMS)}, with commas between.")
+PROGRAMS: list[str] = env.list("PROGRAMS", list(serve.PROGRAMS))
+if not PROGRAMS or not set(PROGRAMS) <= set(serve.PROGRAMS):
+    raise ImproperlyConfigured(f"PROGRAMS must be some of {', '.join(serve.PROGRAMS)}, with commas between.")
 HOST: str = env.str("HOST", "127.0.0.1")
 PORT: int = env.int("PORT", 8000)
 WORKERS: int = env.int("WORKERS", min(2, os.cpu_count() or 1))

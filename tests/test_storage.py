@@ -5,7 +5,7 @@ import io
 import shutil
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -32,7 +33,7 @@ from tests.factories import (
     make_user,
 )
 from tests.samples import sample_films
-from tests.versions import candidate_of, confirm, held_out
+from tests.versions import candidate_artifact, candidate_of, confirm, held_out
 
 State = Prediction.State
 
@@ -264,15 +265,19 @@ def test_an_evaluation_rests_while_the_bucket_is_away(
     assert not asked.films.filter(candidate_said="unread").exists()
 
 
-@pytest.mark.django_db
-def test_a_zip_waits_for_the_bucket(bucket: Service, production: ModelVersion) -> None:
+def zipped(films: Sequence[bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for number, data in enumerate(sample_films(3)):
+        for number, data in enumerate(films):
             archive.writestr(f"{number}.png", data)
+    return buffer.getvalue()
+
+
+@pytest.mark.django_db
+def test_a_zip_waits_for_the_bucket(bucket: Service, production: ModelVersion) -> None:
     patient = PatientFactory()
     batch = BatchFactory(clinic=patient.clinic, patient=patient)
-    content = buffer.getvalue()
+    content = zipped(sample_films(3))
     sending.begin(batch, "a.zip", len(content), "1")
     half = len(content) // 2
     sending.add_part(batch, 0, ContentFile(content[:half]))
@@ -292,3 +297,33 @@ def test_a_zip_waits_for_the_bucket(bucket: Service, production: ModelVersion) -
     assert set(Arrival.objects.values_list("state", flat=True)) == {Arrival.State.STORED}
     assert default_storage.listdir(f"batches/{batch.pk}") == ([], [])
     assert Film.objects.count() == 3
+
+
+@pytest.mark.django_db
+def test_a_zip_waits_for_room(
+    production: ModelVersion, private_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = PatientFactory()
+    batch = BatchFactory(clinic=patient.clinic, patient=patient)
+    content = zipped(sample_films(2))
+    sending.begin(batch, "a.zip", len(content), "1")
+    sending.add_part(batch, 0, ContentFile(content))
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=0))
+        assert unpacking.work() is False
+    assert set(Arrival.objects.values_list("state", flat=True)) == {Arrival.State.EXPECTED}
+    assert unpacking.work() is False
+    assert set(Arrival.objects.values_list("state", flat=True)) == {Arrival.State.STORED}
+
+
+@pytest.mark.django_db
+def test_a_version_out_of_reach_is_not_called_damaged(
+    bucket: Service, production: ModelVersion, tmp_path: Path
+) -> None:
+    candidate = candidate_of(tmp_path)
+    bucket.stop()
+    with pytest.raises(registry.PromotionRefused, match=r"does not answer.*cannot be checked now"):
+        registry.promote(candidate, by=None, reason="Better")
+    assert registry.production() == production
+    with pytest.raises(CommandError, match=r"The storage of films does not answer\."):
+        call_command("import_model", candidate_artifact(tmp_path / "another", "another-1"))

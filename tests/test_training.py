@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -306,13 +307,35 @@ def test_a_run_waits_for_a_bucket_that_is_away(child: list[list[str]], bucket: S
     run.refresh_from_db()
     assert (run.state, run.attempts) == (State.QUEUED, 0)
     words = [line["words"] for line in run.log]
-    assert words.count("The storage of films does not answer. The run goes on when it is back.") == 1
+    assert (
+        words.count("The storage of films does not answer. The run rests, and goes on as soon as it can.")
+        == 1
+    )
     bucket.start()
     training.work()
     run.refresh_from_db()
     assert (run.state, run.failure) == (State.SUCCEEDED, "")
     assert run.version
     assert registry.local_artifact(run.version).is_dir()
+
+
+def test_what_was_learned_waits_for_room_in_the_storage(
+    child: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirm_films(FILMS)
+    run = wish()
+    with monkeypatch.context() as patched:
+        # Full from the moment at which the network has learned.
+        patched.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=0 if child else 10**12))
+        for _ in range(5):
+            training.work()
+    run.refresh_from_db()
+    assert (run.state, run.attempts) == (State.QUEUED, 0)
+    assert run.log[-1]["words"].startswith("The storage of films is full.")
+    training.work()
+    run.refresh_from_db()
+    assert (run.state, run.failure) == (State.SUCCEEDED, "")
+    assert len(child) == 1, "nothing was learned twice"
 
 
 # ---------------------------------------------------------------- reconcile

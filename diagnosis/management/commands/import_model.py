@@ -8,6 +8,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from diagnosis import evaluation, promotion, registry
 from diagnosis.models import ModelVersion
 from ml.artifact import ArtifactError
+from pneumoweb.storage import StorageAway
 
 
 class Command(BaseCommand):
@@ -28,7 +29,7 @@ class Command(BaseCommand):
             version = registry.import_artifact(dir, reason=reason or "Imported by import_model")
             if promote:
                 version = through_the_gate(version, reason)
-        except (ArtifactError, registry.PromotionRefused) as error:
+        except (ArtifactError, registry.PromotionRefused, StorageAway) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{version.name}\t{version.stage}\t{version.artifact_hash}")
 

@@ -51,9 +51,10 @@ class Command(BaseCommand):
         except (serve.CannotServe, BrokerUnavailable) as error:
             raise CommandError(str(error)) from error
         except StorageAway as error:
-            raise CommandError(
-                f"{error} Check the settings STORAGE_S3_… and the service: {error.__cause__}"
-            ) from error
+            where = f"It is {settings.MEDIA_ROOT}."
+            if settings.S3_BUCKET:
+                where = f"Check the settings STORAGE_S3_… and the service: {error.__cause__}"
+            raise CommandError(f"{error} {where}") from error
         except KeyboardInterrupt:
             sys.exit(130)
 
@@ -131,7 +132,7 @@ def one_host_at_a_time() -> Iterator[None]:
 
 def refuse_alone(site: serve.Site) -> None:
     """Raise CannotServe where this host runs a part of a site, but would share nothing with the other hosts."""
-    if set(site.programs()) >= set(settings.ALL_PROGRAMS):
+    if set(site.chosen) == set(serve.PROGRAMS):
         return
     needed = ("DATABASE_URL", "BROKER_URL", "STORAGE_S3_BUCKET")
     missing = [name for name in needed if not os.environ.get(name)]
@@ -139,7 +140,7 @@ def refuse_alone(site: serve.Site) -> None:
         missing.append("SECRET_KEY")
     if missing:
         raise serve.CannotServe(
-            f"PROGRAMS={','.join(settings.PROGRAMS)} makes this one of several hosts of a site. They have to share "
+            f"PROGRAMS={','.join(site.chosen)} makes this one of several hosts of a site. They have to share "
             f"what is in {', '.join(missing)}: set the same on each of them."
         )
 
