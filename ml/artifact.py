@@ -18,7 +18,9 @@ KERAS_FILE = "model.keras"
 LITERT_FILE = "model.tflite"
 GATE_FILE = "gate.npz"
 MODEL_CARD = "MODEL_CARD.md"
-OPTIONAL = {"initialisation", "subgroups", "operating_points", "failures", "reference", "views", "files"}
+OPTIONAL = {
+    "initialisation", "subgroups", "origin", "operating_points", "failures", "reference", "views", "files",
+}  # fmt: skip
 """What the card of an older version may lack."""
 _TITLES = {"auc": "AUC", "accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity"}
 
@@ -60,6 +62,7 @@ class Card:
     reproducibility: str
     initialisation: dict[str, str] = field(default_factory=dict)
     subgroups: list[dict[str, Any]] = field(default_factory=list)
+    origin: dict[str, Any] = field(default_factory=dict)
     operating_points: list[dict[str, Any]] = field(default_factory=list)
     failures: dict[str, Any] = field(default_factory=dict)
     reference: dict[str, Any] = field(default_factory=dict)
@@ -290,6 +293,7 @@ def _subgroup_lines(card: Card) -> list[str]:
         "|---|---|---|---|---|---|",
         *rows,
         "",
+        *([card.origin["sentence"], ""] if card.origin else []),
     ]
 
 

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ml import metrics
+from ml import metrics, origin
 from ml.augment import augment
 from ml.averaging import Average
 from ml.dataset import LabelledFilm
@@ -43,8 +43,9 @@ class Recipe:
     changes every second validation film on purpose before it judges an epoch. `averaging` is the share of itself that
     the running average of the weights keeps at each step; where it is set, the average is judged and kept. `mixing` is
     the share of films that are blended with another of their batch, their labels alike (Zhang et al., "mixup",
-    ICLR 2018). `exchange` gives films the sharpness of others (`augment.exchange`). `preprocessing` is the rule by
-    which films are brought to the network's size.
+    ICLR 2018). `exchange` gives films the sharpness of others (`augment.exchange`). `balance` is how often, at most, a
+    film is drawn whose making points to the other class, for one whose making gives its class away (`ml.origin`); 1
+    draws all alike. `preprocessing` is the rule by which films are brought to the network's size.
     """
 
     working_side: int = WORKING_SIDE
@@ -57,6 +58,7 @@ class Recipe:
     averaging: float = 0.0
     mixing: float = 0.0
     exchange: bool = False
+    balance: float = 1.0
     preprocessing: str = AREA_MEANS
 
 
@@ -73,6 +75,7 @@ RECIPES = {
         averaging=0.995,
         mixing=0.4,
         exchange=True,
+        balance=8.0,
         preprocessing=SMOOTHED,
     ),
 }
@@ -82,7 +85,7 @@ AT_ONCE = 16
 """Films that are judged together. Uncompiled, a network keeps what every layer made until its answer is there."""
 
 EARLIER_SIDE = 192
-"""At this size films were changed for lite0 where area means prepared them; nothing was exchanged then."""
+"""At this size films were changed for lite0 where area means prepared them; nothing was exchanged or balanced then."""
 
 
 def recipe_of(architecture: str, preprocessing: str | None = None) -> Recipe:
@@ -92,7 +95,8 @@ def recipe_of(architecture: str, preprocessing: str | None = None) -> Recipe:
         return usual
     side = EARLIER_SIDE if usual.preprocessing == SMOOTHED else COPY_SIDE
     exchange = usual.exchange and preprocessing == SMOOTHED
-    return replace(usual, preprocessing=preprocessing, working_side=side, exchange=exchange)
+    balance = usual.balance if preprocessing == SMOOTHED else 1.0
+    return replace(usual, preprocessing=preprocessing, working_side=side, exchange=exchange, balance=balance)
 
 
 @dataclass(frozen=True)
@@ -219,9 +223,10 @@ def load_films(films: Sequence[LabelledFilm], recipe: Recipe) -> Stored:
 class Draws(keras.utils.PyDataset):
     """One epoch: batches drawn evenly from both classes, every film changed at random.
 
-    Each film has a generator of its own, made of seed, epoch and position, so the films are the same in whatever
-    order threads work on them. Films of a second population fill their share of each batch, classes drawn evenly
-    there too, so that the population says nothing of the class.
+    With `odds` (n,) films are drawn as often as these say, within their class. Each film has a generator of its own,
+    made of seed, epoch and position, so the films are the same in whatever order threads work on them. Films of a
+    second population fill their share of each batch, classes drawn evenly there too, so that the population says
+    nothing of the class.
     """
 
     def __init__(
@@ -234,6 +239,7 @@ class Draws(keras.utils.PyDataset):
         also: Also | None = None,
         mixing: float = 0.0,
         exchange: bool = False,
+        odds: NDArray[np.float64] | None = None,
     ) -> None:
         super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
         self.films, self.also, self.seed, self.epoch = films, also, seed, epoch
@@ -243,7 +249,7 @@ class Draws(keras.utils.PyDataset):
         generator = np.random.default_rng([seed, epoch])
         batches = max(1, -(-len(films) // BATCH))
         theirs = 2 * round(BATCH * also.share / 2) if also else 0
-        self.order = _evenly(targets, batches, BATCH - theirs, generator)
+        self.order = _evenly(targets, batches, BATCH - theirs, generator, odds)
         if also:
             others = len(films) + _evenly(also.targets, batches, theirs, generator)
             self.order = np.concatenate([self.order, others], axis=1)
@@ -295,15 +301,30 @@ class Draws(keras.utils.PyDataset):
 
 
 def _evenly(
-    targets: NDArray[np.int64], batches: int, size: int, generator: np.random.Generator
+    targets: NDArray[np.int64],
+    batches: int,
+    size: int,
+    generator: np.random.Generator,
+    odds: NDArray[np.float64] | None = None,
 ) -> NDArray[np.intp]:
     """Rows (batches, size), both classes in turn."""
-    drawn = [_draw(np.nonzero(targets == k)[0], batches * size // 2, generator) for k in (0, 1)]
+    drawn = [_draw(np.nonzero(targets == k)[0], batches * size // 2, generator, odds) for k in (0, 1)]
     return np.stack(drawn, axis=1).reshape(batches, size)
 
 
-def _draw(rows: NDArray[np.intp], wanted: int, generator: np.random.Generator) -> NDArray[np.intp]:
-    """`wanted` rows, each as often as any other, in random order."""
+def _draw(
+    rows: NDArray[np.intp],
+    wanted: int,
+    generator: np.random.Generator,
+    odds: NDArray[np.float64] | None = None,
+) -> NDArray[np.intp]:
+    """`wanted` rows in random order, each as often as any other or, to the next whole number, as its odds say."""
+    if odds is not None:
+        mixed = generator.permutation(rows)
+        ends = np.cumsum(odds[mixed])
+        ticks = (np.arange(wanted) + generator.random()) / wanted * ends[-1]
+        places = np.minimum(np.searchsorted(ends, ticks, side="right"), len(mixed) - 1)
+        return generator.permutation(mixed[places])
     rounds = [generator.permutation(rows) for _ in range(-(-wanted // len(rows)))]
     return np.concatenate(rounds)[:wanted]
 
@@ -338,6 +359,9 @@ def train_epochs(
     )
     model.optimizer.build(model.trainable_variables)
     average = Average(model, recipe.averaging) if recipe.averaging else None
+    odds = None
+    if recipe.balance > 1:
+        odds = origin.odds(train[0], train[1], recipe.balance)
     state = checkpoints.state
     if state.epoch:
         model.load_weights(checkpoints.weights(state.epoch))
@@ -347,7 +371,7 @@ def train_epochs(
         begun = time.monotonic()
         _reseed(model, seed, state.epoch)
         reporter = _Reporter(state, epochs, steps, progress)
-        draws = Draws(*train, preparation, seed, state.epoch, also, recipe.mixing, recipe.exchange)
+        draws = Draws(*train, preparation, seed, state.epoch, also, recipe.mixing, recipe.exchange, odds)
         watching = [reporter, average] if average else [reporter]
         fitted = model.fit(draws, epochs=1, verbose=0, shuffle=False, callbacks=watching).history
         row = {name: round(float(fitted[name][-1]), 6) for name in ("loss", "auc", "accuracy")}

@@ -6,7 +6,7 @@ import datetime
 import importlib.metadata
 import math
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from ml import (
     mapproof,
     metrics,
     network,
+    origin,
     plots,
     reference,
     strangers,
@@ -140,6 +141,7 @@ def write(
             "averaging": recipe.averaging,
             "mixing": recipe.mixing,
             "exchange": recipe.exchange,
+            "balance": recipe.balance,
             "init": state.task["init"],
             "mode": state.task.get("mode", "whole"),
             "variants": state.variants,
@@ -150,6 +152,7 @@ def write(
             *_subgroups(prepared, probabilities, seed),
             *second.subgroups(seconds, calibration["temperature"], seed),
         ],
+        origin=prove_origin(prepared, probabilities, THRESHOLD, seed),
         operating_points=evidence.operating_points(targets, stress, temperature),
         failures=failures.find(
             runtime, gate_parameters, prepared.preparation, temperature, THRESHOLD, folder
@@ -208,6 +211,19 @@ def _calibrate(
         "temperature": round(metrics.fit_temperature(repeated, logits, shares), 4),
         "method": method,
     }
+
+
+def prove_origin(
+    prepared: Prepared, probabilities: NDArray[np.float64], threshold: float, seed: int
+) -> dict[str, Any]:
+    """What is left of the answers (n,) to the validation films where how a film was made tells little."""
+    working = replace(prepared.preparation, side=prepared.recipe.working_side)
+    known = origin.Origin.fit(origin.traits_of(prepared.train), prepared.train_targets)
+    tells = known.tells(origin.traits_of(working.fit(film) for film in prepared.validation))
+    found = origin.measure(
+        tells, probabilities, prepared.validation_targets, threshold, prepared.validation_patients, seed
+    )
+    return dict(rounded(found))
 
 
 def _subgroups(prepared: Prepared, probabilities: NDArray[np.float64], seed: int) -> list[dict[str, Any]]:

@@ -20,13 +20,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from ml import artifact, dataset, evidence, failures, fitting, plots
+from ml import artifact, dataset, evidence, failures, fitting, metrics, plots
 from ml.artifact import ArtifactError, Card
 from ml.dataset import DatasetError
 from ml.images import PREPROCESSINGS, ImageError
 from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
-from ml.proof import CURVES, prove_full_size, prove_gate, prove_maps, write
+from ml.proof import CURVES, prove_full_size, prove_gate, prove_maps, prove_origin, write
 from ml.runtime import Keras, LiteRT, Runtime
+from ml.stress import AS_THEY_ARE
 
 
 def refit(
@@ -81,6 +82,8 @@ def refit(
     targets = prepared.validation_targets
     card.stress = evidence.stress_table(targets, stress, cut)
     card.operating_points = evidence.operating_points(targets, stress, temperature)
+    answers = metrics.sigmoid(stress[AS_THEY_ARE] / temperature)
+    card.origin = prove_origin(prepared, answers, card.threshold, seed)
     card.failures = failures.find(
         runtime, parameters, prepared.preparation, temperature, card.threshold, unfinished
     )

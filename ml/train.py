@@ -56,6 +56,7 @@ def train(
     variants: int = 1,
     preprocessing: str | None = None,
     side: int | None = None,
+    balance: float | None = None,
     init: Path | None = None,
     mode: str = "whole",
     imagenet: Path | None = None,
@@ -72,12 +73,13 @@ def train(
     Work in progress is kept beside it, in `out` + `.unfinished`, so that the same call goes on after a crash.
     `init` is a model version to start from (its rule of resizing stays, the learning rate is lower), `imagenet` a
     checkpoint of ImageNet weights. `mode` says what of it learns: `head` (the classifier alone), `last` (the last
-    stages) or `whole`. `preprocessing` is the rule of resizing and `side` the size of films in pixels, where they
-    are not the architecture's own. With two or more `variants` there are so many trainings, each with another order
-    of the films and other changes, and their weights are averaged. Into the file `answers` goes what the model, or
-    one like it, says of films that it did not learn from. With `patience`, training ends when so many epochs in a
-    row were no better. Raises `DatasetError`, `ImageError`, `ArtifactError`,
-    `TrainingError`, `WeightsError` and `ResumeError`, each with a sentence.
+    stages) or `whole`. `preprocessing` is the rule of resizing, `side` the size of films in pixels and `balance` how
+    often at most a film is drawn whose making points to the other class, where they are not the architecture's own.
+    With two or more `variants` there are so many trainings, each with another order of the films and other changes,
+    and their weights are averaged. Into the file `answers` goes what the model, or one like it, says of films that it
+    did not learn from. With `patience`, training ends when so many epochs in a row were no better. Raises
+    `DatasetError`, `ImageError`, `ArtifactError`, `TrainingError`, `WeightsError` and `ResumeError`, each with a
+    sentence.
     """
     if out.exists():
         raise TrainingError(f"{out} is already there; choose another folder or delete it.")
@@ -91,6 +93,8 @@ def train(
         raise TrainingError("A version to start from keeps its rule of resizing; do not name one.")
     if side is not None and (architecture != "lite0" or side not in SIDES):
         raise TrainingError(f"Only lite0 takes films of another size: one of {', '.join(map(str, SIDES))}.")
+    if balance is not None and balance < 1:
+        raise TrainingError("The balance is how often a film is drawn at most for another: 1 or more.")
     if variants < 1 or (variants > 1 and mode == "head"):
         raise TrainingError("Variants are one or more; the classifier alone needs no more than one.")
     if patience is not None and patience < 1:
@@ -111,6 +115,7 @@ def train(
         recipe,
         working_side=max(recipe.working_side, side),
         learning_rate=recipe.learning_rate * (FROM_A_VERSION if start else 1),
+        balance=recipe.balance if balance is None else balance,
     )
     stage("Reading the films")
     films = dataset.read_folder(directory)
@@ -137,6 +142,8 @@ def train(
         task["mode"] = mode
     if side != network.INPUT_SIDES[architecture]:
         task["side"] = side
+    if balance is not None:
+        task["balance"] = balance
     if patience:
         task["patience"] = patience
     if variants > 1:
@@ -439,6 +446,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--side", type=int, metavar="PIXELS", help="size of films for lite0: 96, 128, 160 (usual), 192 or 224"
     )
+    parser.add_argument(
+        "--balance",
+        type=float,
+        metavar="TIMES",
+        help="draw films whose making points to the other class up to so many times as often (lite0: 8; 1: all alike)",
+    )
     parser.add_argument("--init", type=Path, metavar="DIR", help="model version to start from")
     parser.add_argument("--mode", choices=MODES, default="whole", help="what of the start version learns")
     parser.add_argument(
@@ -483,6 +496,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             variants=options.variants,
             preprocessing=options.preprocessing,
             side=options.side,
+            balance=options.balance,
             init=options.init,
             mode=options.mode,
             imagenet=weights.find(options.imagenet) if options.imagenet else None,

@@ -38,6 +38,8 @@ def test_a_refit_keeps_the_weights_and_says_the_same_of_the_same_films(
         assert after.files[name] == before.files[name]
     assert after.stress == before.stress
     assert after.operating_points == before.operating_points
+    assert after.origin == before.origin
+    assert 0 <= after.origin["auc"] <= 1
     assert after.heatmap["sanity"] == before.heatmap["sanity"]
     assert after.gate["measured"] == before.gate["measured"]
 

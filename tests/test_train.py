@@ -370,6 +370,8 @@ def test_lite_trains_with_a_second_population(tmp_path: Path, monkeypatch: pytes
     )
     assert (card.input_size, card.heatmap["stride"], np.shape(card.heatmap["reference"])) == (96, 16, (6, 6))
     assert card.training["exchange"]
+    assert card.training["balance"] == fitting.RECIPES["lite0"].balance > 1
+    assert card.origin["sentence"] in (out / "MODEL_CARD.md").read_text()
     assert {"also_val_loss", "also_val_auc"} < set(card.history[0])
     assert "learned from" in card.population["evidence"]
     assert "drawn adults" in {row["group"] for row in card.subgroups}
@@ -379,6 +381,8 @@ def test_lite_trains_with_a_second_population(tmp_path: Path, monkeypatch: pytes
     assert sum(path.stat().st_size for path in out.iterdir()) < 20e6
     with pytest.raises(TrainingError, match="not both"):
         train(films, tmp_path / "x", also=Second(others), proof=Proof(second_population=others))
+    with pytest.raises(TrainingError, match="balance"):
+        train(films, tmp_path / "x", balance=0.5)
     with pytest.raises(TrainingError, match="lite0"):
         train(films, tmp_path / "x", imagenet=tmp_path / "lite0.pth")
     assert card.views

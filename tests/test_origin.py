@@ -1,0 +1,85 @@
+"""What a film's making tells of its class, and that drawing and weighing films by it leaves it telling little."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from sklearn.metrics import roc_auc_score
+
+from ml import fitting, origin
+from ml.images import AREA_MEANS, Preparation
+from tests.ml_films import chest, unit
+
+TARGETS = np.array([0, 1] * 60)
+ODD = np.arange(120) // 2 % 5 == 0
+"""A fifth of each class was made as most of the other class was."""
+
+
+@pytest.fixture(scope="module")
+def films() -> np.ndarray:
+    """Normal chests, (120, 128, 128); those that are called pneumonia are softer, but for the odd ones."""
+    soft = (TARGETS == 1) != ODD
+    pictures = [
+        ndimage.gaussian_filter(unit(chest(seed, False)), 1.5 if soft[seed] else 0.5) for seed in range(120)
+    ]
+    return np.stack(pictures)
+
+
+@pytest.fixture(scope="module")
+def tells(films: np.ndarray) -> np.ndarray:
+    found = origin.traits_of(films)
+    return origin.Origin.fit(found, TARGETS).tells(found)
+
+
+def test_traits_are_of_the_making_and_not_of_the_depth_in_memory(films: np.ndarray) -> None:
+    film = films[0]
+    stored = (film * 255).round().astype(np.uint8)
+    np.testing.assert_allclose(origin.traits(stored), origin.traits(film), atol=1e-6)
+    sharp, mean, deviation, black, white, *powers = origin.traits(film)
+    assert np.exp(sharp) == pytest.approx(np.abs(ndimage.laplace(film)).mean(), rel=0.1)
+    assert (mean, deviation) == pytest.approx((film.mean(), film.std()), abs=1e-3)
+    assert black == (stored / 255 < 0.03).mean()
+    assert white == 0
+    softer = origin.traits(ndimage.gaussian_filter(film, 2.0))
+    assert softer[0] < sharp
+    assert softer[-1] < powers[-1]
+    assert len(origin.traits(film[::4, ::4])) == len(origin.traits(film))
+
+
+def test_films_of_the_other_classs_making_are_drawn_more_often(films: np.ndarray, tells: np.ndarray) -> None:
+    told = roc_auc_score(TARGETS, tells)
+    odds = origin.odds(films, TARGETS, 4.0)
+    np.testing.assert_allclose(odds, origin.weights(tells, TARGETS, 4.0))
+    assert odds.min() >= 1
+    assert odds.max() <= 4
+    assert odds[ODD].mean() > 2 * odds[~ODD].mean()
+    draws = fitting.Draws(films, TARGETS, Preparation(62, AREA_MEANS), seed=1, epoch=0, odds=odds)
+    drawn = draws.order
+    assert TARGETS[drawn].mean() == 0.5
+    assert roc_auc_score(TARGETS[drawn], tells[drawn]) < told - 0.05
+    for target in (0, 1):
+        rows = np.nonzero(target == TARGETS)[0]
+        counts = np.bincount(drawn, minlength=120)[rows]
+        wanted = odds[rows] / odds[rows].sum() * len(drawn) / 2
+        assert (np.abs(counts - wanted) < 1).all()
+    again = fitting.Draws(films, TARGETS, Preparation(62, AREA_MEANS), seed=1, epoch=0, odds=odds)
+    np.testing.assert_array_equal(again.order, drawn)
+    other = fitting.Draws(films, TARGETS, Preparation(62, AREA_MEANS), seed=1, epoch=1, odds=odds)
+    assert (other.order != drawn).any()
+
+
+def test_the_weighed_figures_show_who_answers_from_the_making(tells: np.ndarray) -> None:
+    patients = [str(place // 2) for place in range(120)]
+    cheat = origin.measure(tells, tells, TARGETS, 0.5, patients, seed=1)
+    honest = origin.measure(tells, np.where(TARGETS == 1, 0.8, 0.2), TARGETS, 0.5, patients, seed=1)
+    assert cheat["told"] == pytest.approx(roc_auc_score(TARGETS, tells))
+    assert cheat["told_weighed"] < cheat["told"]
+    assert cheat["auc"] == pytest.approx(cheat["told_weighed"])
+    assert cheat["sensitivity"] < 0.75
+    low, high = cheat["auc_ci"]
+    assert low < cheat["auc"] < high
+    assert (honest["auc"], honest["sensitivity"], honest["specificity"]) == (1, 1, 1)
+    # Not a single error among 60 films is no proof of none.
+    assert honest["sensitivity_ci"][0] < 0.96
+    assert f"AUC {cheat['auc']:.3f}" in cheat["sentence"]
