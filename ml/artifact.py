@@ -243,13 +243,13 @@ def _weights_lines(card: Card) -> list[str]:
             "",
             f"Training started from another version. The weights lie at {kept['share']:.0%} of the way from that "
             "version's to those that were learned, where the validation loss is lowest"
-            + (" under the change of the stress table that is hardest for them:" if "worst" in kept else ":"),
+            + (" where it is hardest for them:" if "worst" in kept else ":"),
             *_judged_table([(f"{row['share']:.0%} of the way", row) for row in found]),
         ]
         if "worst" in kept:
             lines += [
                 "",
-                "What they lose under that change: "
+                "What they lose there: "
                 + "; ".join(
                     f"{row['share']:.0%} of the way {row['worst_loss']:.4f} ({row['worst']})" for row in found
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
@@ -11,7 +12,7 @@ from ml import fitting, origin
 from ml.images import AREA_MEANS, Preparation
 from tests.ml_films import chest, unit
 
-TARGETS = np.array([0, 1] * 60)
+TARGETS: NDArray[np.int64] = np.array([0, 1] * 60)
 ODD = np.arange(120) // 2 % 5 == 0
 """A fifth of each class was made as most of the other class was."""
 
@@ -59,7 +60,7 @@ def test_films_of_the_other_classs_making_are_drawn_more_often(films: np.ndarray
     assert TARGETS[drawn].mean() == 0.5
     assert roc_auc_score(TARGETS[drawn], tells[drawn]) < told - 0.05
     for target in (0, 1):
-        rows = np.nonzero(target == TARGETS)[0]
+        rows = np.flatnonzero(np.equal(TARGETS, target))
         counts = np.bincount(drawn, minlength=120)[rows]
         wanted = odds[rows] / odds[rows].sum() * len(drawn) / 2
         assert (np.abs(counts - wanted) < 1).all()
