@@ -242,15 +242,14 @@ def _weights_lines(card: Card) -> list[str]:
         lines += [
             "",
             f"Training started from another version. The weights lie at {kept['share']:.0%} of the way from that "
-            "version's to those that were learned: there the validation loss is lowest"
-            + (" under what is hardest for each share:" if "worst" in kept else ":"),
+            "version's to those that were learned, where the validation loss is lowest"
+            + (" under the change of the stress table that is hardest for them:" if "worst" in kept else ":"),
             *_judged_table([(f"{row['share']:.0%} of the way", row) for row in found]),
         ]
         if "worst" in kept:
             lines += [
                 "",
-                "What is hardest, a change of the stress table or films weighed so that how they were made tells "
-                "little, and the loss under it: "
+                "What they lose under that change: "
                 + "; ".join(
                     f"{row['share']:.0%} of the way {row['worst_loss']:.4f} ({row['worst']})" for row in found
                 )

@@ -429,26 +429,16 @@ def logits(model: keras.Model, films: Films) -> NDArray[np.float64]:
     return np.asarray(out[:, 1] - out[:, 0])
 
 
-def balanced(targets: NDArray[np.int64], weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-    """Weights that give both classes half of the sum, in proportion to `weights` within a class."""
-    within = np.ones(len(targets)) if weights is None else weights
-    sums = np.bincount(targets, within, minlength=2)
-    return np.asarray(0.5 * within / sums[targets])
-
-
-def log_loss(
-    differences: NDArray[np.float64],
-    targets: NDArray[np.int64],
-    weights: NDArray[np.float64] | None = None,
-) -> float:
-    """Of logits (n,), pneumonia minus normal; both classes weigh the same."""
-    losses = np.logaddexp(0.0, np.where(targets == 1, -differences, differences))
-    return float(np.average(losses, weights=balanced(targets, weights)))
+def balanced(targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Weights that give both classes half of the sum."""
+    counts = np.bincount(targets, minlength=2)
+    return np.asarray(0.5 / counts[targets])
 
 
 def _judge(differences: NDArray[np.float64], targets: NDArray[np.int64]) -> dict[str, float]:
+    losses = np.logaddexp(0.0, np.where(targets == 1, -differences, differences))
     return {
-        "val_loss": round(log_loss(differences, targets), 6),
+        "val_loss": round(float(np.average(losses, weights=balanced(targets))), 6),
         "val_auc": round(metrics.auc(targets, differences), 6),
         "val_accuracy": round(float(((differences >= 0) == (targets == 1)).mean()), 6),
     }

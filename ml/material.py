@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml import dataset, evidence, fitting, metrics, origin
+from ml import dataset, evidence, fitting, metrics
 from ml.dataset import LabelledFilm
 from ml.images import Preparation, Radiograph
 from ml.runtime import Runtime, run_all
@@ -116,13 +116,6 @@ def prepare(films: list[LabelledFilm], split: dataset.Split, side: int, recipe: 
 def ready(films: Sequence[Radiograph], preparation: Preparation) -> fitting.Films:
     """Films as the network takes them: (n, side, side, 1), standardised."""
     return np.stack([preparation(film) for film in films])[..., None]
-
-
-def tells(prepared: Prepared) -> NDArray[np.float64]:
-    """(n,): how likely pneumonia is for the validation films by nothing but how they were made (`ml.origin`)."""
-    working = replace(prepared.preparation, side=prepared.recipe.working_side)
-    known = origin.Origin.fit(origin.traits_of(prepared.train), prepared.train_targets)
-    return known.tells(origin.traits_of(working.fit(film) for film in prepared.validation))
 
 
 class SecondPopulation:

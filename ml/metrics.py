@@ -60,7 +60,7 @@ def measure(
     return Metrics(
         n=len(truth),
         auc=auc(truth, scores),
-        auc_ci=_percentiles(resamples, auc_of),
+        auc_ci=percentiles(resamples, auc_of),
         accuracy=float(right.mean()),
         accuracy_ci=_rate_interval(resamples, right, np.ones_like(ill)),
         sensitivity=tp / (tp + fn),
@@ -91,7 +91,7 @@ def _ranks(values: Array) -> Array:
 
 def auc_interval(targets: ArrayLike, scores: ArrayLike, patients: Sequence[str], seed: int = 1) -> Interval:
     truth, values = _checked(targets, scores)
-    return _percentiles(patient_resamples(patients, truth, seed), lambda rows: auc(truth[rows], values[rows]))
+    return percentiles(patient_resamples(patients, truth, seed), lambda rows: auc(truth[rows], values[rows]))
 
 
 def roc(targets: ArrayLike, scores: ArrayLike, points: int = 200) -> list[list[float]]:
@@ -181,7 +181,8 @@ def patient_resamples(patients: Sequence[str], truth: Array, seed: int) -> list[
     raise ValueError("Too few patients to give an interval.")
 
 
-def _percentiles(resamples: list[NDArray[np.intp]], figure: Callable[[NDArray[np.intp]], float]) -> Interval:
+def percentiles(resamples: list[NDArray[np.intp]], figure: Callable[[NDArray[np.intp]], float]) -> Interval:
+    """The 95 % interval of a figure of rows, from `patient_resamples`."""
     low, high = np.percentile([figure(rows) for rows in resamples], [2.5, 97.5])
     return float(low), float(high)
 
@@ -189,7 +190,7 @@ def _percentiles(resamples: list[NDArray[np.intp]], figure: Callable[[NDArray[np
 def _rate_interval(
     resamples: list[NDArray[np.intp]], hits: NDArray[np.bool_], among: NDArray[np.bool_]
 ) -> Interval:
-    low, high = _percentiles(resamples, lambda rows: float(hits[rows][among[rows]].mean()))
+    low, high = percentiles(resamples, lambda rows: float(hits[rows][among[rows]].mean()))
     if low == high:
         return wilson(int(hits[among].sum()), int(among.sum()))
     return low, high

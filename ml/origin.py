@@ -2,9 +2,10 @@
 
 Normal and ill films of a collection come from different machines. How sharp, bright and grainy a film is then tells
 its class without a look at the lungs, and a network learns that first. A small model of nothing but these traits says
-of each film how much they give away. Films whose making points to the other class are drawn more often in training, so
-that the traits say less of the class (inverse propensities; Puli et al., "Out-of-distribution generalization in the
-presence of nuisance-induced spurious correlations", ICLR 2022), and weigh more in the figure that shows what is left.
+of each film how much they give away; disease changes them too, so not all of that is the machine's. Films whose traits
+point to the other class are drawn more often in training, so that the traits say less of the class (inverse
+propensities; Puli et al., "Out-of-distribution generalization in the presence of nuisance-induced spurious
+correlations", ICLR 2022), and weigh more in the figure that shows what is left.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ml.augment import profile
-from ml.metrics import Interval, patient_resamples, wilson
+from ml.metrics import auc, patient_resamples, percentiles, wilson
 
 Picture = NDArray[np.float32] | NDArray[np.uint8]
 BANDS = (10, 16, 24, 36, 52, 72, 112)
@@ -109,12 +110,11 @@ def measure(
 
         return of
 
-    found: dict[str, Any] = {"told": float(roc_auc_score(targets, tells))}
+    found: dict[str, Any] = {"told": auc(targets, tells)}
     found["told_weighed"] = float(roc_auc_score(targets, tells, sample_weight=weight))
     for name, figure in (("auc", area), ("sensitivity", rate(1)), ("specificity", rate(0))):
-        low, high = np.percentile([figure(rows) for rows in resamples], [2.5, 97.5])
-        interval: Interval = (float(low), float(high))
-        if low == high and name != "auc":
+        interval = percentiles(resamples, figure)
+        if interval[0] == interval[1] and name != "auc":
             some = targets == (1 if name == "sensitivity" else 0)
             interval = wilson(int(right[some].sum()), int(some.sum()))
         found |= {name: figure(np.arange(len(targets))), f"{name}_ci": interval}
@@ -127,7 +127,8 @@ def _sentence(found: dict[str, Any]) -> str:
         for name, title in (("auc", "AUC"), ("sensitivity", "sensitivity"), ("specificity", "specificity"))
     )
     return (
-        "How a film was made (sharpness, grain, brightness, contrast, black and white) alone tells the classes of the "
-        f"validation films apart with AUC {found['told']:.2f}. With films weighed so that it tells them apart with "
-        f"{found['told_weighed']:.2f}, at most {MOST_WEIGHT:.0f} to one: {figures}."
+        "Sharpness, grain, brightness, contrast, black and white of the whole film, which depend on the machine and in "
+        "part on the disease, tell the classes of the validation films apart by themselves with AUC "
+        f"{found['told']:.2f}. With films weighed (at most {MOST_WEIGHT:.0f} to one) so that these tell them apart "
+        f"with {found['told_weighed']:.2f}, the answers have {figures}."
     )

@@ -6,7 +6,7 @@ import datetime
 import importlib.metadata
 import math
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,6 @@ from ml.material import (
     ready,
     rounded,
     subgroup,
-    tells,
 )
 from ml.runtime import Keras, LiteRT, Outputs, Runtime, run_all
 
@@ -218,13 +217,11 @@ def prove_origin(
     prepared: Prepared, probabilities: NDArray[np.float64], threshold: float, seed: int
 ) -> dict[str, Any]:
     """What is left of the answers (n,) to the validation films where how a film was made tells little."""
+    working = replace(prepared.preparation, side=prepared.recipe.working_side)
+    known = origin.Origin.fit(origin.traits_of(prepared.train), prepared.train_targets)
+    tells = known.tells(origin.traits_of(working.fit(film) for film in prepared.validation))
     found = origin.measure(
-        tells(prepared),
-        probabilities,
-        prepared.validation_targets,
-        threshold,
-        prepared.validation_patients,
-        seed,
+        tells, probabilities, prepared.validation_targets, threshold, prepared.validation_patients, seed
     )
     return dict(rounded(found))
 

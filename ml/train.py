@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import sys
 import time
@@ -21,13 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ml import artifact, dataset, evidence, fitting, metrics, modes, network, origin, weights
+from ml import artifact, dataset, evidence, fitting, metrics, modes, network, weights
 from ml.artifact import ArtifactError, Card
 from ml.catalogue import MODES
 from ml.dataset import DatasetError
 from ml.fitting import Progress, ResumeError
 from ml.images import PREPROCESSINGS, ImageError
-from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare, ready, tells
+from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare, ready
 from ml.proof import write
 from ml.runtime import Keras, run_all
 from ml.stress import STRESSES
@@ -41,9 +42,6 @@ SHARES = (0.25, 0.5, 0.75, 1.0)
 """Of the way from the version that a training started from to what it came to: the best of these is kept."""
 CHANGED_OF_CLASS = 64
 """Validation films of each class, at most, under whose changes the shares are compared."""
-WEIGHED_OF_CLASS = 256
-"""Likewise, of films that are weighed: few of them weigh much, so that it takes more."""
-WEIGHED = "weighed so that their making tells little"
 SIDES = range(96, 225, 32)
 VARIANT = 1000
 """How far apart the seeds of variants are, for the order of films and for their changes."""
@@ -96,8 +94,10 @@ def train(
         raise TrainingError("A version to start from keeps its rule of resizing; do not name one.")
     if side is not None and (architecture != "lite0" or side not in SIDES):
         raise TrainingError(f"Only lite0 takes films of another size: one of {', '.join(map(str, SIDES))}.")
-    if balance is not None and balance < 1:
+    if balance is not None and not (1 <= balance < math.inf):
         raise TrainingError("The balance is how often a film is drawn at most for another: 1 or more.")
+    if balance is not None and mode == "head":
+        raise TrainingError("The classifier alone learns from every film as often; it takes no balance.")
     if variants < 1 or (variants > 1 and mode == "head"):
         raise TrainingError("Variants are one or more; the classifier alone needs no more than one.")
     if patience is not None and patience < 1:
@@ -190,6 +190,7 @@ def train(
     card = write(unfinished, out.name, architecture, model, state, prepared, second, seed, about, proof)
     if mode == "head":
         card.training |= {"learning_rate": modes.HEAD_RATE, "weight_decay": modes.HEAD_PULL}
+        card.training |= {"averaging": 0.0, "mixing": 0.0, "exchange": False, "balance": 1.0}
     artifact.seal(unfinished, card)
     if answers:
         _write_answers(answers, prepared, unfinished, card.calibration["temperature"], doubts)
@@ -212,10 +213,10 @@ def _train_variants(
 ) -> fitting.State:
     """One training for each seed, all from the weights that `model` has; it has the mean of their best weights after.
 
-    With several `shares`, it has those between its start and the mean that lose least where it is hardest for them,
-    under a change of the stress table or where how films were made tells little: so it keeps what the start knew of
-    films unlike these (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022). The mean loss would not
-    tell: it differs little from share to share where one kind of film is read twice as well by one of them.
+    With several `shares`, it has those between its start and the mean that lose least under the change of the stress
+    table that is hardest for them: so it keeps what the start knew of films unlike these (Wortsman et al., "Robust
+    fine-tuning of zero-shot models", CVPR 2022). The mean loss would not tell: it differs little from share to share
+    where one kind of film is read twice as well by one of them.
 
     Trainings from one start that differ in order and changes end in one valley, and its middle holds better on films
     of another kind than any point of its sides (Wortsman et al., "Model soups", ICML 2022; Ramé et al., "Diverse
@@ -274,20 +275,18 @@ def _judge_ways(
     seed: int,
 ) -> list[dict[str, Any]]:
     """For each set of weights what an epoch is judged by, and besides `worst`, the change of the stress table under
-    which it loses most, and `worst_loss`, what it loses there: always as the version will serve them. Films weighed so
-    that how they were made tells little of their class (`ml.origin`) are judged like one more change.
+    which it loses most, and `worst_loss`, what it loses there: always as the version will serve them.
 
     The same validation films are judged under every change, both classes alike.
     """
     generator = np.random.default_rng([seed, 404])
-    order = [
-        generator.permutation(np.flatnonzero(prepared.validation_targets == target)) for target in (0, 1)
-    ]
-    chosen, more = (
-        np.concatenate([rows[:count] for rows in order]) for count in (CHANGED_OF_CLASS, WEIGHED_OF_CLASS)
+    chosen = np.concatenate(
+        [
+            generator.permutation(np.flatnonzero(prepared.validation_targets == target))[:CHANGED_OF_CLASS]
+            for target in (0, 1)
+        ]
     )
-    targets, more_targets = prepared.validation_targets[chosen], prepared.validation_targets[more]
-    counted = origin.weights(tells(prepared)[more], more_targets, origin.MOST_WEIGHT)
+    targets = prepared.validation_targets[chosen]
     films = {
         stress: ready(
             [evidence.stressed(prepared.validation[place], stress) for place in chosen], prepared.preparation
@@ -302,8 +301,6 @@ def _judge_ways(
             stress: fitting.judge(answers, (some, targets), None)["val_loss"]
             for stress, some in films.items()
         }
-        plain = answers(prepared.validation_films[more])
-        losses[WEIGHED] = round(fitting.log_loss(plain, more_targets, counted), 6)
         worst = max(losses, key=lambda stress: losses[stress])
         found.append(
             fitting.judge(answers, judged, also) | {"worst": worst, "worst_loss": losses[worst]},
@@ -311,8 +308,8 @@ def _judge_ways(
     return found
 
 
-def _served(runtime: Keras, films: fitting.Films) -> NDArray[np.float64]:
-    return run_all(runtime, films, fitting.AT_ONCE).logits.astype(np.float64)
+def _served(runtime: Keras, films: fitting.Films) -> NDArray[np.float32]:
+    return run_all(runtime, films, fitting.AT_ONCE).logits
 
 
 def _between(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
-from ml import fitting, origin
+from ml import fitting, network, origin
 from ml.images import AREA_MEANS, Preparation
 from tests.ml_films import chest, unit
 
@@ -68,6 +72,36 @@ def test_films_of_the_other_classs_making_are_drawn_more_often(films: np.ndarray
     np.testing.assert_array_equal(again.order, drawn)
     other = fitting.Draws(films, TARGETS, Preparation(62, AREA_MEANS), seed=1, epoch=1, odds=odds)
     assert (other.order != drawn).any()
+
+
+@pytest.mark.parametrize("balance", [1.0, 4.0])
+def test_a_training_draws_as_its_recipe_says(
+    films: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, balance: float
+) -> None:
+    used: list[np.ndarray | None] = []
+
+    class Watched(fitting.Draws):
+        def __init__(self, *settings: Any, **named: Any) -> None:
+            super().__init__(*settings, **named)
+            used.append(settings[-1] if len(settings) > 8 else named.get("odds"))
+
+    monkeypatch.setattr(fitting, "Draws", Watched)
+    prepared = np.stack([Preparation(62, AREA_MEANS).resize(film) for film in films[:8]])[..., None]
+    fitting.train_epochs(
+        network.ARCHITECTURES["sequential"](62),
+        (films, TARGETS),
+        (prepared, TARGETS[:8]),
+        recipe=replace(fitting.RECIPES["sequential"], balance=balance),
+        epochs=1,
+        seed=1,
+        checkpoints=fitting.Checkpoints(tmp_path / "training", {}),
+    )
+    last = used[-1]
+    if balance == 1:
+        assert last is None
+    else:
+        assert last is not None
+        np.testing.assert_allclose(last, origin.odds(films, TARGETS, balance))
 
 
 def test_the_weighed_figures_show_who_answers_from_the_making(tells: np.ndarray) -> None:

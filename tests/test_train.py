@@ -15,14 +15,14 @@ import keras
 import numpy as np
 import pytest
 
-from ml import artifact, evidence, fitting, network, origin
+from ml import artifact, evidence, fitting, network
 from ml.artifact import Card
 from ml.dataset import read_folder, split
 from ml.fitting import Progress, ResumeError
 from ml.images import AREA_MEANS, SMOOTHED, Preparation, read_radiograph, resize, standardise
 from ml.predict import Predictor
 from ml.stress import STRESSES
-from ml.train import WEIGHED, About, Proof, Second, TrainingError, train
+from ml.train import About, Proof, Second, TrainingError, train
 from tests.ml_films import FILES, PICTURES, chest, data_set, unit
 
 EPOCHS = 3
@@ -151,13 +151,6 @@ def test_a_model_can_be_the_start_of_the_next(films: Path, trained: Path, card: 
         changed = [evidence.stressed(read_radiograph(film.path), stress) for film in validation]
         films_so = np.stack([prepare(film) for film in changed])[..., None]
         losses[stress] = fitting.judge(answers, (films_so, targets), None)["val_loss"]
-    learned = split(read_folder(films), seed=5).train
-    stored = fitting.load_films(learned, fitting.RECIPES["sequential"])
-    known = origin.Origin.fit(origin.traits_of(stored), [film.target for film in learned])
-    working = Preparation(fitting.WORKING_SIDE, AREA_MEANS)
-    told = known.tells(origin.traits_of(working.fit(read_radiograph(film.path)) for film in validation))
-    counted = origin.weights(told, targets, origin.MOST_WEIGHT)
-    losses[WEIGHED] = fitting.log_loss(answers(judged), targets, counted)
     assert {row["worst"] for row in shares} <= set(losses)
     assert kept_row["worst"] == max(losses, key=lambda stress: losses[stress])
     assert kept_row["worst_loss"] == pytest.approx(max(losses.values()), abs=1e-4)
@@ -389,8 +382,11 @@ def test_lite_trains_with_a_second_population(tmp_path: Path, monkeypatch: pytes
     assert sum(path.stat().st_size for path in out.iterdir()) < 20e6
     with pytest.raises(TrainingError, match="not both"):
         train(films, tmp_path / "x", also=Second(others), proof=Proof(second_population=others))
-    with pytest.raises(TrainingError, match="balance"):
-        train(films, tmp_path / "x", balance=0.5)
+    for wrong in (0.5, math.nan, math.inf):
+        with pytest.raises(TrainingError, match="1 or more"):
+            train(films, tmp_path / "x", balance=wrong)
+    with pytest.raises(TrainingError, match="takes no balance"):
+        train(films, tmp_path / "x", architecture="lite0", init=out, mode="head", balance=2.0)
     with pytest.raises(TrainingError, match="lite0"):
         train(films, tmp_path / "x", imagenet=tmp_path / "lite0.pth")
     assert card.views
@@ -408,6 +404,7 @@ def test_lite_trains_with_a_second_population(tmp_path: Path, monkeypatch: pytes
     )
     assert (following.input_size, following.preprocessing) == (96, card.preprocessing)
     assert following.initialisation == card.initialisation
+    assert (following.training["exchange"], following.training["balance"]) == (False, 1)
     assert "weights of others (licence Apache-2.0" in (tmp_path / "next" / "MODEL_CARD.md").read_text()
 
 
