@@ -139,7 +139,7 @@ def _result(
     progress: Callable[[Progress], None] | None,
 ) -> dict[str, Any]:
     """The row of one architecture: kept from before, or trained and measured now."""
-    start = weights.describe(imagenet) if imagenet and peers.PEERS[name].imagenet else None
+    start = weights.describe(imagenet, "lite0") if imagenet and peers.PEERS[name].imagenet else None
     task = {
         "architecture": name,
         **asdict(protocol),
@@ -359,7 +359,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     protocol = Protocol(options.side, options.epochs, options.films, options.stress_films, options.seed)
     try:
-        imagenet = weights.find(options.imagenet) if options.imagenet else None
+        imagenet = weights.find(options.imagenet, "lite0") if options.imagenet else None
         found = compare(options.directory, options.out, names, protocol, imagenet, _Bar())
     except (TrainingError, DatasetError, ResumeError, WeightsError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)

@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ml import artifact, dataset, evidence
+from ml import artifact, dataset, evidence, fitting
 from ml.artifact import ArtifactError, Card
 from ml.dataset import DatasetError
 from ml.images import ImageError, Preparation
@@ -96,7 +96,7 @@ def export_version(model: Path, directory: Path, out: Path) -> Card:
     shutil.copytree(model, unfinished)
     path = unfinished / artifact.LITERT_FILE
     kept = keras.saving.load_model(unfinished / artifact.KERAS_FILE, compile=False, safe_mode=True)
-    if not export_litert(kept, path, half=card.architecture == "lite0"):
+    if not export_litert(kept, path, half=fitting.RECIPES[card.architecture].half_precision):
         shutil.rmtree(unfinished)
         raise TrainingError(
             "Only the TensorFlow backend can convert to LiteRT; run this where it is installed."

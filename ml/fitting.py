@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ml import metrics, origin
+from ml import lite, metrics, origin
 from ml.augment import augment
 from ml.averaging import Average
 from ml.dataset import LabelledFilm
@@ -33,6 +33,8 @@ MIXING_SHAPE = 0.4
 """Both parameters of the beta distribution that the shares of two blended films are drawn from."""
 Films = NDArray[np.float32]
 Stored = NDArray[np.float32] | NDArray[np.uint8]
+Answers = Callable[[Films], NDArray[np.float64]]
+"""Probability of pneumonia, (n,), of standardised films (n, side, side, 1)."""
 
 
 @dataclass(frozen=True)
@@ -62,23 +64,21 @@ class Recipe:
     preprocessing: str = AREA_MEANS
 
 
-RECIPES = {
-    "sequential": Recipe(),
-    "lite0": Recipe(
-        COPY_SIDE,
-        5e-4,
-        0.05,
-        0.1,
-        bytes=True,
-        judge_changed=True,
-        half_precision=True,
-        averaging=0.995,
-        mixing=0.4,
-        exchange=True,
-        balance=8.0,
-        preprocessing=SMOOTHED,
-    ),
-}
+LITE = Recipe(
+    COPY_SIDE,
+    5e-4,
+    0.05,
+    0.1,
+    bytes=True,
+    judge_changed=True,
+    half_precision=True,
+    averaging=0.995,
+    mixing=0.4,
+    exchange=True,
+    balance=8.0,
+    preprocessing=SMOOTHED,
+)
+RECIPES = {"sequential": Recipe(), **dict.fromkeys(lite.SCALES, LITE)}
 
 
 AT_ONCE = 16
@@ -226,7 +226,7 @@ class Draws(keras.utils.PyDataset):
     With `odds` (n,) films are drawn as often as these say, within their class. Each film has a generator of its own,
     made of seed, epoch and position, so the films are the same in whatever order threads work on them. Films of a
     second population fill their share of each batch, classes drawn evenly there too, so that the population says
-    nothing of the class.
+    nothing of the class. With `teachers`, what they say of a film, as it is changed and blended, is its label.
     """
 
     def __init__(
@@ -240,10 +240,11 @@ class Draws(keras.utils.PyDataset):
         mixing: float = 0.0,
         exchange: bool = False,
         odds: NDArray[np.float64] | None = None,
+        teachers: Answers | None = None,
     ) -> None:
         super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
         self.films, self.also, self.seed, self.epoch = films, also, seed, epoch
-        self.exchange = exchange
+        self.exchange, self.teachers = exchange, teachers
         self.preparation = preparation
         self.mixing = mixing
         generator = np.random.default_rng([seed, epoch])
@@ -266,6 +267,9 @@ class Draws(keras.utils.PyDataset):
         targets = self.targets[rows.start : rows.stop]
         if self.mixing:
             films, targets = self._blend(films, targets, batch)
+        if self.teachers:
+            said = self.teachers(films[..., None]).astype(np.float32)
+            targets = np.stack([1 - said, said], axis=1)
         return films[..., None], targets
 
     def _blend(
@@ -341,10 +345,12 @@ def train_epochs(
     checkpoints: Checkpoints,
     progress: Callable[[Progress], None] | None = None,
     patience: int | None = None,
+    teachers: Answers | None = None,
 ) -> State:
     """Train until `epochs` are done, going on where `checkpoints` left off; the best weights are in `model` after.
 
-    With `patience`, it ends when so many epochs in a row were no better than the best before them.
+    With `patience`, it ends when so many epochs in a row were no better than the best before them. With `teachers`, it
+    learns what they say instead of the labels, by which epochs are judged all the same.
 
     `train` are films as `load_films` gives them, `validation` prepared ones (n, side, side, 1), each with targets.
     Best is the epoch of the lowest validation loss, in which both classes weigh the same, and a second population
@@ -354,7 +360,11 @@ def train_epochs(
     steps = len(Draws(*train, preparation, seed, 0, also))
     model.compile(
         optimizer=keras.optimizers.AdamW(_schedule(recipe, epochs * steps), weight_decay=recipe.weight_decay),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING),
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=True,
+            # What teachers say is no surer than they are.
+            label_smoothing=0.0 if teachers else LABEL_SMOOTHING,
+        ),
         metrics=["accuracy", PneumoniaAUC(name="auc")],
     )
     model.optimizer.build(model.trainable_variables)
@@ -371,7 +381,9 @@ def train_epochs(
         begun = time.monotonic()
         _reseed(model, seed, state.epoch)
         reporter = _Reporter(state, epochs, steps, progress)
-        draws = Draws(*train, preparation, seed, state.epoch, also, recipe.mixing, recipe.exchange, odds)
+        draws = Draws(
+            *train, preparation, seed, state.epoch, also, recipe.mixing, recipe.exchange, odds, teachers
+        )
         watching = [reporter, average] if average else [reporter]
         fitted = model.fit(draws, epochs=1, verbose=0, shuffle=False, callbacks=watching).history
         row = {name: round(float(fitted[name][-1]), 6) for name in ("loss", "auc", "accuracy")}

@@ -1,11 +1,13 @@
-"""EfficientNet-Lite0 for one-channel films, and how its weights are kept small without losing agreement.
+"""EfficientNet-Lite for one-channel films, and how its weights are kept small without losing agreement.
 
-The architecture is that of EfficientNet (Tan and Le, ICML 2019) in its "lite" form: no squeeze-and-excitation, ReLU6.
+The architectures are those of EfficientNet (Tan and Le, ICML 2019) in their "lite" form: no squeeze-and-excitation,
+ReLU6, and a stem, a head and first and last stages that are the same in each size.
 """
 
 from __future__ import annotations
 
-from functools import cache
+import math
+from functools import cache, partial
 from typing import Any
 
 import keras
@@ -27,12 +29,14 @@ STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
+SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
+"""Width and depth of each size, as factors on the channels and repeats of `STAGES`."""
 LAST_STRIDE = 5
 """The stage whose stride a dense network leaves out."""
 STEM, HEAD = 32, 1280
 MAP_STRIDE = 16
-ONCE, TWICE = "lite0", "lite0_twice"
-"""Names of models: the first versions answer from the whole film alone, later ones look at it twice."""
+TWICE = "_twice"
+"""Ends the names of models that look at a film twice; the first versions answer from the whole film alone."""
 ZOOM = 1.15
 """How much larger the second look shows the middle of the film. On validation films, changed ones and adults 1.1,
 1.15 and 1.2 all did better than the whole film alone; the larger ones more so, but for films cropped already."""
@@ -45,10 +49,27 @@ EPSILON = 1e-3
 Array = NDArray[Any]
 
 
-def lite0(side: int = SIDE, dense: bool = False, name: str = TWICE) -> keras.Model:
-    """Input (batch, side, side, 1), standardised films; output (batch, 2) logits; 3.4 million parameters.
+def stages(size: str) -> list[tuple[int, int, int, int, int]]:
+    """`STAGES` of a size: channels go to the nearest multiple of eight, repeats to the next whole number."""
+    width, depth = SCALES[size]
+    last = len(STAGES) - 1
+    return [
+        (
+            repeats if place in (0, last) else math.ceil(repeats * depth),
+            kernel,
+            stride,
+            expansion,
+            int(channels * width + 4) // 8 * 8,
+        )
+        for place, (repeats, kernel, stride, expansion, channels) in enumerate(STAGES)
+    ]
 
-    The name, `ONCE` or `TWICE`, tells how `serving_model` looks at a film; training always looks once.
+
+def build(size: str, side: int = SIDE, dense: bool = False, twice: bool = True) -> keras.Model:
+    """Input (batch, side, side, 1), standardised films; output (batch, 2) logits. `size` is one of `SCALES`: 3.4, 4.1
+    or 4.8 million parameters.
+
+    `twice` tells how `serving_model` looks at a film, and ends the model's name; training always looks once.
 
     `dense` computes the last stages at every place rather than at every second one: the stride is left out and what
     follows is dilated by two (Chen et al., arXiv 1606.00915), with the same weights. A quarter of its features are
@@ -58,7 +79,7 @@ def lite0(side: int = SIDE, dense: bool = False, name: str = TWICE) -> keras.Mod
     film = keras.Input((side, side, 1), name="film")
     x = _convolution(film, STEM, 3, 2, "stem")
     number, dilation = 0, 1
-    for stage, (repeats, kernel, stride, expansion, channels) in enumerate(STAGES):
+    for stage, (repeats, kernel, stride, expansion, channels) in enumerate(stages(size)):
         for repeat in range(repeats):
             first = stride if repeat == 0 else 1
             widened = dense and stage == LAST_STRIDE and repeat == 0
@@ -77,7 +98,23 @@ def lite0(side: int = SIDE, dense: bool = False, name: str = TWICE) -> keras.Mod
     x = _convolution(x, HEAD, 1, 1, "head", activation_name=FEATURES)
     x = layers.GlobalAveragePooling2D(name=EMBEDDING)(x)
     x = layers.Dropout(0.2, name="dropout")(x)
-    return keras.Model(film, layers.Dense(2, name=CLASSES)(x), name=name)
+    return keras.Model(film, layers.Dense(2, name=CLASSES)(x), name=size + TWICE * twice)
+
+
+BUILDERS = {size: partial(build, size) for size in SCALES}
+
+
+def last_layers(size: str) -> tuple[str, ...]:
+    """Beginnings of the names of the layers from the stage `LAST_STRIDE` on."""
+    repeats = [stage[0] for stage in stages(size)]
+    blocks = range(sum(repeats[:LAST_STRIDE]), sum(repeats))
+    return (*(f"block{number}_" for number in blocks), "head_", CLASSES)
+
+
+def size_of(model: keras.Model) -> str | None:
+    """Which of `SCALES` a model is, by its name; None where it is none of them."""
+    size = model.name.removesuffix(TWICE)
+    return size if size in SCALES else None
 
 
 def serving_model(model: keras.Model) -> keras.Model:
@@ -85,14 +122,14 @@ def serving_model(model: keras.Model) -> keras.Model:
 
     `map` (batch, h, w) is the class activation map (Zhou et al., CVPR 2016): the classifier's own weights on the
     features at each place. Its mean and the bias are the logit, exactly; so are the embedding times the weights and
-    the bias. A model named `TWICE` looks at each film as `VIEWS` says: averaging over sizes near those of training
-    makes up for films being shown smaller than it learned them (Touvron et al., NeurIPS 2019).
+    the bias. A model whose name ends in `TWICE` looks at each film as `VIEWS` says: averaging over sizes near
+    those of training makes up for films being shown smaller than it learned them (Touvron et al., NeurIPS 2019).
     """
-    side = int(model.input_shape[1])
-    dense = lite0(side, dense=True)
+    side, size = int(model.input_shape[1]), model.name.removesuffix(TWICE)
+    dense = build(size, side, dense=True)
     dense.set_weights(model.get_weights())
     film, features, classes = dense.inputs[0], dense.get_layer(FEATURES).output, dense.get_layer(CLASSES)
-    if model.name == TWICE:
+    if model.name.endswith(TWICE):
         trunk = keras.Model(film, features, name="trunk")
         film = keras.Input((side, side, 1), name="film")
         logit, places, embedding = Together(classes, name="evidence")(trunk(Looks(name="looks")(film)))
@@ -100,7 +137,7 @@ def serving_model(model: keras.Model) -> keras.Model:
         logit, places = ClassActivation(classes, name="evidence")(features)
         embedding = dense.get_layer(EMBEDDING).output
     outputs = {"logit": logit, "map": places, "embedding": embedding}
-    return keras.Model(film, outputs, name="lite0_serving")
+    return keras.Model(film, outputs, name=f"{size}_serving")
 
 
 class ClassActivation(layers.Layer):

@@ -140,6 +140,12 @@ class SecondPopulation:
         self.training = [i for i in self.limiting if also and self.films[i].label]
         self.measured = [i for i, film in enumerate(self.films) if film.label and i not in trained]
 
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Of all films, and of those that are held back where the others train."""
+        held_back = dataset.data_hash(self.films[i] for i in self.held_back)
+        return {"hash": dataset.data_hash(self.films), "held_back_hash": held_back}
+
     def pictures_of(self, rows: Sequence[int]) -> list[Radiograph]:
         return [self.pictures[i] for i in rows]
 

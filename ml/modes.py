@@ -21,7 +21,7 @@ from ml.runtime import Keras, LiteRT, Runtime
 
 LAST_LAYERS: dict[str, tuple[str, ...]] = {
     "sequential": ("last_", network.HIDDEN, network.CLASSES),
-    "lite0": ("block11_", "block12_", "block13_", "block14_", "block15_", "head_", network.CLASSES),
+    **{size: lite.last_layers(size) for size in lite.SCALES},
 }
 """Beginnings of the names of the layers that mode `last` trains: about the last quarter of the computation."""
 COPIES = 3
@@ -47,7 +47,7 @@ class Head:
 
 def hold_first_stages(model: keras.Model) -> None:
     """Leave only the last stages trainable; the normalisations of the others keep their statistics."""
-    names = LAST_LAYERS["lite0" if model.name in (lite.ONCE, lite.TWICE) else model.name]
+    names = LAST_LAYERS[lite.size_of(model) or model.name]
     for layer in model.layers:
         layer.trainable = layer.name.startswith(names)
 

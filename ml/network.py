@@ -42,18 +42,18 @@ def sequential(side: int = 62) -> keras.Sequential:
 
 
 Builder = Callable[..., keras.Model]
-ARCHITECTURES: dict[str, Builder] = {"sequential": sequential, "lite0": lite.lite0}
-INPUT_SIDES: dict[str, int] = {"sequential": 62, "lite0": lite.SIDE}
+ARCHITECTURES: dict[str, Builder] = {"sequential": sequential, **lite.BUILDERS}
+INPUT_SIDES: dict[str, int] = {"sequential": 62, **dict.fromkeys(lite.SCALES, lite.SIDE)}
 MAP_STRIDE = 4
 """Pixels of the input that one cell of the map stands for, on each axis; the last cell may reach beyond the film."""
-MAP_STRIDES: dict[str, int] = {"sequential": MAP_STRIDE, "lite0": lite.MAP_STRIDE}
+MAP_STRIDES: dict[str, int] = {"sequential": MAP_STRIDE, **dict.fromkeys(lite.SCALES, lite.MAP_STRIDE)}
 MAP_METHODS: dict[str, str] = {
     "sequential": "HiResCAM of the logit",
-    "lite0": "Class activation map of the logit",
+    **dict.fromkeys(lite.SCALES, "Class activation map of the logit"),
 }
-VIEWS: dict[str, str] = {"sequential": "", "lite0": lite.VIEWS}
+VIEWS: dict[str, str] = {"sequential": "", **dict.fromkeys(lite.SCALES, lite.VIEWS)}
 """How new versions look at a film, where not simply once."""
-SMOOTHINGS: dict[str, float] = {"sequential": 1.0, "lite0": 0.5}
+SMOOTHINGS: dict[str, float] = {"sequential": 1.0, **dict.fromkeys(lite.SCALES, 0.5)}
 """Deviation, in cells, of the smoothing of the map before it is shown."""
 
 
@@ -63,9 +63,9 @@ def serving_model(model: keras.Model) -> keras.Model:
     `logit` is pneumonia minus normal. `map` is the evidence for pneumonia by place, in logits, signed. For a
     flattened network with one hidden ReLU layer it is HiResCAM in closed form (Draelos and Carin, arXiv 2011.08891):
     features times the gradient of the logit, summed over channels. Since the network is linear between its ReLUs,
-    the map's sum and the terms of the biases are the logit, exactly. For EfficientNet-Lite0 see `lite.serving_model`.
+    the map's sum and the terms of the biases are the logit, exactly. For EfficientNet-Lite see `lite.serving_model`.
     """
-    if model.name in (lite.ONCE, lite.TWICE):
+    if lite.size_of(model):
         return lite.serving_model(model)
     hidden = model.get_layer(HIDDEN)
     evidence = Evidence(hidden, model.get_layer(CLASSES), name="evidence")

@@ -69,8 +69,10 @@ PEERS: dict[str, Peer] = {
     "efficientnetb0": Peer(
         "EfficientNetB0", _application("efficientnetb0", keras.applications.EfficientNetB0, 255.0)
     ),
-    "lite0": Peer("EfficientNet-Lite0 (ours)", lite.lite0),
-    "lite0-imagenet": Peer("EfficientNet-Lite0 (ours) from ImageNet weights", lite.lite0, imagenet=True),
+    "lite0": Peer("EfficientNet-Lite0 (ours)", lite.BUILDERS["lite0"]),
+    "lite0-imagenet": Peer(
+        "EfficientNet-Lite0 (ours) from ImageNet weights", lite.BUILDERS["lite0"], imagenet=True
+    ),
 }
 
 

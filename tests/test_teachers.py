@@ -1,0 +1,127 @@
+"""A network that learns what versions say."""
+
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from ml import artifact, dataset, fitting, metrics
+from ml.images import AREA_MEANS, Preparation
+from ml.modes import runtime_of
+from ml.teachers import Teachers
+from ml.train import Second, TrainingError, train
+from tests.ml_films import data_set
+
+PREPARATION = Preparation(62, AREA_MEANS)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return data_set(tmp_path_factory.mktemp("data") / "films", 12)
+
+
+@pytest.fixture(scope="module")
+def versions(films: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two that learned from the same films; the first counts as twice as sure as it says it is."""
+    folder = tmp_path_factory.mktemp("versions")
+    for number, epochs in enumerate((1, 2), start=1):
+        train(films, folder / f"drawings-{number}", epochs=epochs, seed=5)
+    card = artifact.load_card(folder / "drawings-1")
+    card.calibration["temperature"] = 0.5
+    artifact.seal(folder / "drawings-1", card)
+    return [folder / "drawings-1", folder / "drawings-2"]
+
+
+@pytest.fixture(scope="module")
+def shown() -> fitting.Films:
+    return np.random.default_rng(3).standard_normal((20, 62, 62, 1)).astype(np.float32)
+
+
+def test_teachers_answer_with_the_mean_of_their_calibrated_logits(
+    versions: list[Path], shown: fitting.Films
+) -> None:
+    temperatures = [artifact.load_card(version).calibration["temperature"] for version in versions]
+    logits = [
+        runtime_of(version).run(shown).logits / temperature
+        for version, temperature in zip(versions, temperatures, strict=True)
+    ]
+    assert np.abs(logits[0] - logits[1]).max() > 0.01
+    found = Teachers(versions, PREPARATION)(shown)
+    np.testing.assert_allclose(found, metrics.sigmoid(np.mean(logits, axis=0)), atol=1e-6)
+
+
+def test_what_they_say_of_a_changed_film_is_its_label(films: Path) -> None:
+    read = dataset.read_folder(films)
+    stored = fitting.load_films(read, fitting.RECIPES["sequential"])
+    targets = np.array([film.target for film in read])
+
+    def brightness(some: fitting.Films) -> np.ndarray:
+        return metrics.sigmoid(10 * some[:, 31, 31, 0])
+
+    draws = fitting.Draws(stored, targets, PREPARATION, 1, 0, mixing=0.5, teachers=brightness)
+    plain = fitting.Draws(stored, targets, PREPARATION, 1, 0, mixing=0.5)
+    shown, said = draws[0]
+    np.testing.assert_array_equal(shown, plain[0][0])
+    np.testing.assert_allclose(said[:, 1], brightness(shown), atol=1e-6)
+    np.testing.assert_allclose(said.sum(axis=1), 1, atol=1e-6)
+    assert np.abs(said - plain[0][1]).max() > 0.1
+
+
+def test_a_network_learns_what_its_teachers_say_and_not_the_labels(
+    films: Path, versions: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Teachers that give each film 0.9: then the lowest loss is the entropy of that, and right are the ill."""
+    monkeypatch.setattr(fitting, "BATCH", 8)
+    monkeypatch.setattr(Teachers, "__call__", lambda _, some: np.full(len(some), 0.9))
+    out = tmp_path / "pupil"
+    card = train(films, out, epochs=12, seed=5, teachers=versions)
+    assert card.training["teachers"] == [
+        {"name": version.name, "hash": artifact.artifact_hash(version)} for version in versions
+    ]
+    assert "what `drawings-1` and `drawings-2` say together" in (out / "MODEL_CARD.md").read_text()
+    assert card.history[-1]["loss"] == pytest.approx(-0.9 * np.log(0.9) - 0.1 * np.log(0.1), abs=0.1)
+    judged = card.data["validation"]
+    ill = judged["PNEUMONIA"] / (judged["PNEUMONIA"] + judged["NORMAL"])
+    assert card.history[-1]["val_accuracy"] == pytest.approx(ill, abs=1e-5)
+
+
+def test_teachers_that_would_give_the_answers_away_are_refused(
+    films: Path, versions: list[Path], tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="held back; take its seed, 5"):
+        train(films, tmp_path / "x", epochs=1, seed=6, teachers=versions)
+    with pytest.raises(TrainingError, match="takes films of 62 pixels"):
+        train(films, tmp_path / "x", epochs=1, seed=5, architecture="lite0", side=96, teachers=versions)
+    with pytest.raises(TrainingError, match="takes no teachers"):
+        train(films, tmp_path / "x", epochs=1, seed=5, init=versions[0], mode="head", teachers=versions)
+    with pytest.raises(artifact.ArtifactError):
+        train(films, tmp_path / "x", epochs=1, seed=5, teachers=[tmp_path])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_population_keeps_its_sides(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version that learned from some of it neither starts nor teaches one that would be judged by them."""
+    monkeypatch.setattr(fitting, "BATCH", 8)
+    others = data_set(tmp_path / "others", 6)
+    first = train(films, tmp_path / "first", epochs=1, seed=5, also=Second(others))
+    assert set(first.data["second"]) == {"hash", "held_back_hash"}
+    moved = tmp_path / "moved"
+    shutil.copytree(others, moved)
+    read = dataset.read_folder(others)
+    last = {max(film.patient for film in read if film.label == label) for label in dataset.LABELS}
+    rows = [
+        f"{film.path.relative_to(others)},{film.label},{film.patient},"
+        f"{'validation' if film.patient in last else 'train'}"
+        for film in read
+    ]
+    (moved / "labels.csv").write_text("\n".join(["file,label,patient,split", *rows]))
+    for way in ({"init": tmp_path / "first"}, {"teachers": [tmp_path / "first"]}):
+        with pytest.raises(TrainingError, match="first has learned from films that would now be held back"):
+            train(films, tmp_path / "x", epochs=1, seed=5, also=Second(moved), **way)
+    again = train(films, tmp_path / "again", epochs=1, seed=5, init=tmp_path / "first", also=Second(others))
+    assert again.data["second"] == first.data["second"]
+    keras.backend.clear_session()
