@@ -382,7 +382,15 @@ def train_epochs(
         _reseed(model, seed, state.epoch)
         reporter = _Reporter(state, epochs, steps, progress)
         draws = Draws(
-            *train, preparation, seed, state.epoch, also, recipe.mixing, recipe.exchange, odds, teachers
+            *train,
+            preparation,
+            seed,
+            state.epoch,
+            also,
+            mixing=recipe.mixing,
+            exchange=recipe.exchange,
+            odds=odds,
+            teachers=teachers,
         )
         watching = [reporter, average] if average else [reporter]
         fitted = model.fit(draws, epochs=1, verbose=0, shuffle=False, callbacks=watching).history

@@ -66,8 +66,8 @@ def stages(size: str) -> list[tuple[int, int, int, int, int]]:
 
 
 def build(size: str, side: int = SIDE, dense: bool = False, twice: bool = True) -> keras.Model:
-    """Input (batch, side, side, 1), standardised films; output (batch, 2) logits. `size` is one of `SCALES`: 3.4, 4.1
-    or 4.8 million parameters.
+    """Input (batch, side, side, 1), standardised films; output (batch, 2) logits. `size` is one of `SCALES`: 3.4, 4.2
+    or 4.9 million parameters.
 
     `twice` tells how `serving_model` looks at a film, and ends the model's name; training always looks once.
 

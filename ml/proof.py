@@ -272,9 +272,8 @@ def _heatmap_scale(outputs: Outputs, targets: NDArray[np.int64], architecture: s
 
 def _for_gate(films: fitting.Stored) -> fitting.Films:
     """The training films as the gate is taught with them: (n, side, side) in 0..1, of the usual working side."""
-    if films.dtype != np.uint8:
-        return np.asarray(films, dtype=np.float32)
-    return np.stack([resize(film, fitting.WORKING_SIDE) / np.float32(255) for film in films])
+    full = np.float32(255 if films.dtype == np.uint8 else 1)
+    return np.stack([resize(film, fitting.WORKING_SIDE) / full for film in films])
 
 
 def prove_maps(

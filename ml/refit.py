@@ -55,6 +55,12 @@ def refit(
         raise TrainingError(f"{directory} does not hold the films that {card.name} was trained with.")
     side, seed = card.input_size, card.seed
     second = SecondPopulation(proof or Proof(), also, seed)
+    known = card.data.get("second")
+    if known and known != (second.hashes if also else None):
+        raise TrainingError(
+            f"{card.name} was trained with films of a second population, others of them held back; "
+            "name that folder with --also."
+        )
     if preprocessing and not about:
         raise TrainingError("With another rule of resizing, say with --about what the films are.")
     rule = preprocessing or card.preprocessing
@@ -116,6 +122,9 @@ def _measured_anew(
     found = write(folder, name, card.architecture, weights, state, prepared, second, card.seed, about, proof)
     found.training = {**card.training, "weights_of": card.name, "resized_by": card.preprocessing}
     found.reproducibility = card.reproducibility
+    if "second" not in card.data:
+        # What it learned from is not on record, and these films do not show it.
+        found.data.pop("second", None)
     return found
 
 

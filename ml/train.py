@@ -205,14 +205,19 @@ def train(
 
 def _refuse_if_learned(card: Card, data: dict[str, str], second: SecondPopulation) -> None:
     """A version that learned from films which now judge would make everything look better than it is."""
-    theirs = card.data.get("second", {})
-    other = card.data.get("hash") == data["hash"] and card.data.get("split_hash") != data["split_hash"]
-    ours = second.hashes if theirs else {}
-    others = theirs.get("hash") == ours.get("hash") and theirs != ours
-    if other or others:
+    advice = f"{card.name} has learned from films that would now be held back; take its seed, {card.seed}."
+    if card.data.get("hash") == data["hash"] and card.data.get("split_hash") != data["split_hash"]:
+        raise TrainingError(advice)
+    if not second.also or not any("also_val_loss" in row for row in card.history):
+        return
+    theirs, ours = card.data.get("second"), second.hashes
+    if theirs is None:
         raise TrainingError(
-            f"{card.name} has learned from films that would now be held back; take its seed, {card.seed}."
+            f"{card.name} has learned from a second population, and its card does not say from which films of it; "
+            "so none of them can be held back from it. Start from another version, or without a second population."
         )
+    if theirs["hash"] == ours["hash"] and theirs != ours:
+        raise TrainingError(advice)
 
 
 def _make_repeatable(seed: int) -> None:

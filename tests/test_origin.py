@@ -83,7 +83,7 @@ def test_a_training_draws_as_its_recipe_says(
     class Watched(fitting.Draws):
         def __init__(self, *settings: Any, **named: Any) -> None:
             super().__init__(*settings, **named)
-            used.append(settings[-1] if len(settings) > 8 else named.get("odds"))
+            used.append(named.get("odds"))
 
     monkeypatch.setattr(fitting, "Draws", Watched)
     prepared = np.stack([Preparation(62, AREA_MEANS).resize(film) for film in films[:8]])[..., None]

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from ml import artifact, export, refit
+from ml import artifact, export, fitting, refit
 from ml.images import AREA_MEANS, SMOOTHED, Radiograph, read_radiograph
-from ml.material import About, Proof, TrainingError
+from ml.material import About, Proof, Second, TrainingError
 from ml.predict import Predictor
 from ml.train import train
 from tests.ml_films import data_set
@@ -96,6 +96,31 @@ def test_films_of_another_training_are_refused(trained: Path, tmp_path: Path) ->
         refit.refit(trained, other, tmp_path / "x")
     assert refit.main([str(trained), str(other), "--out", str(trained)]) == 2
     assert not (tmp_path / "x").exists()
+
+
+def test_a_second_population_is_that_of_the_training(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "BATCH", 8)
+    others = data_set(tmp_path / "others", 6)
+    card = train(films, tmp_path / "first", epochs=1, seed=5, also=Second(others))
+    for wrong in (None, Second(data_set(tmp_path / "fewer", 5))):
+        with pytest.raises(TrainingError, match="name that folder with --also"):
+            refit.refit(tmp_path / "first", films, tmp_path / "x", also=wrong)
+    assert not (tmp_path / "x").exists()
+    again = refit.refit(tmp_path / "first", films, tmp_path / "again", also=Second(others))
+    assert again.data == card.data
+    del card.data["second"]
+    artifact.seal(tmp_path / "first", card)
+    anew = refit.refit(
+        tmp_path / "first",
+        films,
+        tmp_path / "anew",
+        also=Second(others),
+        about=About(),
+        preprocessing=SMOOTHED,
+    )
+    assert "second" not in anew.data
 
 
 def test_a_version_without_a_served_file_is_exported_later(

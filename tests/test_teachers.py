@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
@@ -124,4 +123,7 @@ def test_a_second_population_keeps_its_sides(
             train(films, tmp_path / "x", epochs=1, seed=5, also=Second(moved), **way)
     again = train(films, tmp_path / "again", epochs=1, seed=5, init=tmp_path / "first", also=Second(others))
     assert again.data["second"] == first.data["second"]
-    keras.backend.clear_session()
+    del first.data["second"]
+    artifact.seal(tmp_path / "first", first)
+    with pytest.raises(TrainingError, match="does not say from which films"):
+        train(films, tmp_path / "x", epochs=1, seed=5, init=tmp_path / "first", also=Second(others))

@@ -143,7 +143,7 @@ def test_from_production_its_gate_and_population_are_kept(
 ) -> None:
     confirm_films(FILMS)
     run = wish(from_production=True, mode="head", architecture="sequential")
-    assert (run.initial, run.architecture) == (production, "lite0")
+    assert (run.initial, run.architecture) == (production, production.card["architecture"])
     about: list[dict[str, Any]] = []
     inner = training_attempt.run_child
 
