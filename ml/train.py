@@ -156,7 +156,7 @@ def train(
     if taught:
         task["teachers"] = taught.described
     if also:
-        task["also"] = {"data": dataset.data_hash(second.films), "share": also.share}
+        task["also"] = {**second.hashes, "share": also.share}
     checkpoints = fitting.Checkpoints(out.with_name(out.name + ".unfinished"), task)
     prepared = prepare(films, divided, side, recipe)
     _make_repeatable(seed)

@@ -15,6 +15,7 @@ from diagnosis.models import ModelVersion
 from ml import artifact
 from pneumoweb.broker import EmbeddedBroker, embedded
 from tests import buckets
+from tests.ml_films import data_set
 from tests.processes import Broker, Child, LiveSite, environment, free_port, start_site
 
 
@@ -155,3 +156,9 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
         "args": arguments,
         **({"executable_path": program} if program else {}),
     }
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of drawn films of twelve patients of each class, to train with."""
+    return data_set(tmp_path_factory.mktemp("data") / "films", 12)

@@ -14,14 +14,8 @@ from ml.compare import Protocol
 from ml.fitting import ResumeError
 from ml.material import TrainingError
 from tests.factories import make_user
-from tests.ml_films import data_set
 
 PROTOCOL = Protocol(side=48, epochs=1, films=16, stress_films=4)
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data_set(tmp_path_factory.mktemp("data") / "films", 12)
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,6 @@ from tests.ml_films import data_set
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data_set(tmp_path_factory.mktemp("data") / "films", 12)
-
-
-@pytest.fixture(scope="module")
 def trained(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("trained") / "drawings-1"
     train(films, out, epochs=1, seed=5)

@@ -17,11 +17,6 @@ PREPARATION = Preparation(62, AREA_MEANS)
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data_set(tmp_path_factory.mktemp("data") / "films", 12)
-
-
-@pytest.fixture(scope="module")
 def versions(films: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two that learned from the same films; the first counts as twice as sure as it says it is."""
     folder = tmp_path_factory.mktemp("versions")
@@ -121,6 +116,15 @@ def test_a_second_population_keeps_its_sides(
     for way in ({"init": tmp_path / "first"}, {"teachers": [tmp_path / "first"]}):
         with pytest.raises(TrainingError, match="first has learned from films that would now be held back"):
             train(films, tmp_path / "x", epochs=1, seed=5, also=Second(moved), **way)
+
+    def stop(progress: fitting.Progress) -> None:
+        if progress.finished_epoch:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(films, tmp_path / "stopped", epochs=2, seed=5, also=Second(others), progress=stop)
+    with pytest.raises(fitting.ResumeError):
+        train(films, tmp_path / "stopped", epochs=2, seed=5, also=Second(moved))
     again = train(films, tmp_path / "again", epochs=1, seed=5, init=tmp_path / "first", also=Second(others))
     assert again.data["second"] == first.data["second"]
     del first.data["second"]

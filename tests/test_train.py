@@ -25,11 +25,6 @@ EPOCHS = 3
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data_set(tmp_path_factory.mktemp("data") / "films", 12)
-
-
-@pytest.fixture(scope="module")
 def reports() -> list[Progress]:
     return []
 

@@ -14,12 +14,6 @@ from ml.fitting import Progress
 from ml.images import AREA_MEANS, Preparation, read_radiograph
 from ml.stress import STRESSES
 from ml.train import Proof, train
-from tests.ml_films import data_set
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data_set(tmp_path_factory.mktemp("data") / "films", 12)
 
 
 @pytest.fixture(scope="module")
