@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from ml import dataset, evidence, export, fitting, metrics, peers, weights
 from ml.dataset import DatasetError, LabelledFilm
+from ml.draws import BATCH, Stored
 from ml.fitting import Progress, ResumeError
 from ml.images import ImageError, Preparation, Radiograph
 from ml.material import THRESHOLD, TrainingError, ready, rounded
@@ -60,7 +61,7 @@ class Protocol:
 class Films:
     """The films of a comparison in memory; `seen` is how many each network is shown."""
 
-    train: fitting.Stored
+    train: Stored
     train_targets: Targets
     validation: list[Radiograph]
     targets: Targets
@@ -250,18 +251,18 @@ def _fastest(work: Callable[[], Any]) -> float:
 
 
 def _protocol(films: Films, protocol: Protocol) -> dict[str, Any]:
-    batches = -(-len(films.train) // fitting.BATCH)
+    batches = -(-len(films.train) // BATCH)
     return {
         **asdict(protocol),
         "training_films": len(films.train),
-        "films_seen": batches * fitting.BATCH * protocol.epochs,
+        "films_seen": batches * BATCH * protocol.epochs,
         "validation_films": len(films.targets),
         "changed_films": len(films.stressed),
         "data_hash": films.data_hash,
         "split_hash": films.split_hash,
-        "sentence": f"Each network was shown {batches * fitting.BATCH * protocol.epochs:,} films (of "
+        "sentence": f"Each network was shown {batches * BATCH * protocol.epochs:,} films (of "
         f"{len(films.train):,}, both classes evenly, changed at random) of {protocol.side} x {protocol.side} pixels, "
-        f"with the same optimiser (AdamW, {RECIPE.learning_rate:g}, cosine) and batches of {fitting.BATCH}; the "
+        f"with the same optimiser (AdamW, {RECIPE.learning_rate:g}, cosine) and batches of {BATCH}; the "
         f"epoch of lowest validation loss was kept. Threshold {THRESHOLD:g}, no calibration. Measured on "
         f"{len(films.targets):,} films of patients from whom none had learned, and on {len(films.stressed)} of them "
         f"changed in {len(evidence.STRESSES) - 1} ways. One seed, a small budget: networks that learn slowly from "

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ml import dataset, evidence, fitting, metrics
 from ml.dataset import LabelledFilm
+from ml.draws import Also, Films, Stored
 from ml.images import Preparation, Radiograph
 from ml.runtime import Runtime, run_all
 
@@ -80,12 +81,12 @@ class Prepared:
     recipe: fitting.Recipe
     preparation: Preparation
     films: list[LabelledFilm]
-    train: fitting.Stored
+    train: Stored
     train_targets: NDArray[np.int64]
     validation: list[Radiograph] = field(repr=False)
-    validation_films: fitting.Films = field(repr=False)
+    validation_films: Films = field(repr=False)
     validation_targets: NDArray[np.int64] = field(repr=False)
-    judged: fitting.Films = field(repr=False)
+    judged: Films = field(repr=False)
 
     @property
     def validation_patients(self) -> list[str]:
@@ -113,7 +114,7 @@ def prepare(films: list[LabelledFilm], split: dataset.Split, side: int, recipe: 
     )
 
 
-def ready(films: Sequence[Radiograph], preparation: Preparation) -> fitting.Films:
+def ready(films: Sequence[Radiograph], preparation: Preparation) -> Films:
     """Films as the network takes them: (n, side, side, 1), standardised."""
     return np.stack([preparation(film) for film in films])[..., None]
 
@@ -152,10 +153,10 @@ class SecondPopulation:
     def targets(self, rows: Sequence[int]) -> NDArray[np.int64]:
         return np.array([self.films[i].target for i in rows], dtype=np.int64)
 
-    def for_training(self, recipe: fitting.Recipe, side: int) -> fitting.Also | None:
+    def for_training(self, recipe: fitting.Recipe, side: int) -> Also | None:
         if not self.also:
             return None
-        return fitting.Also(
+        return Also(
             fitting.load_films([self.films[i] for i in self.training], recipe),
             self.targets(self.training),
             self.also.share,

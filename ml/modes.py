@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ml import artifact, fitting, lite, metrics, network
 from ml.augment import augment
+from ml.draws import Films, Stored, evenly
 from ml.fitting import LABEL_SMOOTHING, Checkpoints, Progress, State
 from ml.images import Preparation, standardise
 from ml.material import Prepared
@@ -77,7 +78,7 @@ def train_head(
     state, best = checkpoints.state, begun
     targets = prepared.train_targets
     for epoch, (head, row) in enumerate(_epochs(begun, embeddings, targets, epochs, seed), start=1):
-        row |= fitting._judge(head.logits(judged), prepared.validation_targets)
+        row |= fitting.losses(head.logits(judged), prepared.validation_targets)
         state.epoch = epoch
         state.history.append({"epoch": epoch, **row})
         if row["val_loss"] < state.best_loss:
@@ -128,7 +129,7 @@ def _epochs(
     wanted = np.where(targets == 1, 1 - LABEL_SMOOTHING / 2, LABEL_SMOOTHING / 2)
     for epoch in range(epochs):
         generator = np.random.default_rng([seed, epoch])
-        rows = fitting._evenly(targets, batches, HEAD_BATCH, generator)
+        rows = evenly(targets, batches, HEAD_BATCH, generator)
         versions = generator.integers(copies, size=rows.shape)
         losses, said = [], []
         for batch, version in zip(rows, versions, strict=True):
@@ -181,7 +182,7 @@ def runtime_of(version: Path) -> Runtime:
     return Keras(version / artifact.KERAS_FILE)
 
 
-def _embed(runtime: Runtime, films: fitting.Films) -> NDArray[np.float32]:
+def _embed(runtime: Runtime, films: Films) -> NDArray[np.float32]:
     return np.concatenate([runtime.run(films[i : i + 32]).embeddings for i in range(0, len(films), 32)])
 
 
@@ -204,9 +205,7 @@ def _embed_training(runtime: Runtime, prepared: Prepared, seed: int) -> NDArray[
     return np.stack(found)
 
 
-def _changed(
-    stored: fitting.Stored, generator: np.random.Generator | None, preparation: Preparation
-) -> fitting.Films:
+def _changed(stored: Stored, generator: np.random.Generator | None, preparation: Preparation) -> Films:
     film = np.asarray(stored, dtype=np.float32)
     if stored.dtype == np.uint8:
         film = film / np.float32(255)

@@ -33,6 +33,7 @@ from ml import (
     strangers,
 )
 from ml.artifact import Card
+from ml.draws import BATCH, Films, Stored
 from ml.gate import GateParameters, load_parameters
 from ml.images import fit, resize
 from ml.material import (
@@ -134,7 +135,7 @@ def write(
         training={
             "epochs": len(state.history),
             "seconds": round(state.seconds, 1),
-            "batch": fitting.BATCH,
+            "batch": BATCH,
             "learning_rate": recipe.learning_rate,
             "weight_decay": recipe.weight_decay,
             "label_smoothing": 0.0 if state.task.get("teachers") else fitting.LABEL_SMOOTHING,
@@ -270,7 +271,7 @@ def _heatmap_scale(outputs: Outputs, targets: NDArray[np.int64], architecture: s
     }
 
 
-def _for_gate(films: fitting.Stored) -> fitting.Films:
+def _for_gate(films: Stored) -> Films:
     """The training films as the gate is taught with them: (n, side, side) in 0..1, of the usual working side."""
     full = np.float32(255 if films.dtype == np.uint8 else 1)
     return np.stack([resize(film, fitting.WORKING_SIDE) / full for film in films])

@@ -125,6 +125,8 @@ def _measured_anew(
     if "second" not in card.data:
         # What it learned from is not on record, and these films do not show it.
         found.data.pop("second", None)
+    if "inherited" in card.data:
+        found.data["inherited"] = card.data["inherited"]
     return found
 
 

@@ -21,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ml import artifact, dataset, fitting, lite, metrics, modes, network, weights
+from ml import artifact, dataset, fitting, lineage, lite, metrics, modes, network, weights
 from ml.artifact import ArtifactError, Card
 from ml.catalogue import MODES
 from ml.dataset import DatasetError
 from ml.fitting import Progress, ResumeError
+from ml.fused import for_training
 from ml.images import PREPROCESSINGS, ImageError, Preparation
 from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
 from ml.proof import write
@@ -127,9 +128,10 @@ def train(
     divided = dataset.split(films, VALIDATION_SHARE, seed)
     data = dataset.data_hash(films)
     second = SecondPopulation(proof, also, seed)
-    known = [start] if start else []
-    for card in [*known, *(taught.cards if taught else [])]:
-        _refuse_if_learned(card, {"hash": data, "split_hash": divided.hash}, second)
+    before = [*([start] if start else []), *(taught.cards if taught else [])]
+    for card in before:
+        films_of = {"hash": data, "held_back_hash": divided.hash}
+        lineage.refuse_if_learned(card, films_of, second.hashes if also else None)
     first_weights = (
         weights.describe(imagenet, architecture) if imagenet else start.initialisation if start else None
     )
@@ -160,7 +162,7 @@ def train(
     checkpoints = fitting.Checkpoints(out.with_name(out.name + ".unfinished"), task)
     prepared = prepare(films, divided, side, recipe)
     _make_repeatable(seed)
-    model = network.ARCHITECTURES[architecture](side)
+    model = for_training(network.ARCHITECTURES[architecture](side))
     if init and start:
         _start_from(model, init, start, architecture)
     if imagenet:
@@ -195,29 +197,14 @@ def train(
     if mode == "head":
         card.training |= {"learning_rate": modes.HEAD_RATE, "weight_decay": modes.HEAD_PULL}
         card.training |= {"averaging": 0.0, "mixing": 0.0, "exchange": False, "balance": 1.0}
+    if known := lineage.inherited(card, before):
+        card.data["inherited"] = known
     artifact.seal(unfinished, card)
     if answers:
         _write_answers(answers, prepared, unfinished, card.calibration["temperature"], doubts)
     unfinished.rename(out)
     checkpoints.delete()
     return artifact.load_card(out)
-
-
-def _refuse_if_learned(card: Card, data: dict[str, str], second: SecondPopulation) -> None:
-    """A version that learned from films which now judge would make everything look better than it is."""
-    advice = f"{card.name} has learned from films that would now be held back; take its seed, {card.seed}."
-    if card.data.get("hash") == data["hash"] and card.data.get("split_hash") != data["split_hash"]:
-        raise TrainingError(advice)
-    if not second.also or not any("also_val_loss" in row for row in card.history):
-        return
-    theirs, ours = card.data.get("second"), second.hashes
-    if theirs is None:
-        raise TrainingError(
-            f"{card.name} has learned from a second population, and its card does not say from which films of it; "
-            "so none of them can be held back from it. Start from another version, or without a second population."
-        )
-    if theirs["hash"] == ours["hash"] and theirs != ours:
-        raise TrainingError(advice)
 
 
 def _make_repeatable(seed: int) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml import evidence, fitting
+from ml.draws import Also, Answers, Films
 from ml.fitting import Progress
 from ml.material import Prepared, ready
 from ml.runtime import Keras, run_all
@@ -28,7 +29,7 @@ APART = 1000
 def train_variants(
     model: keras.Model,
     prepared: Prepared,
-    also: fitting.Also | None,
+    also: Also | None,
     recipe: fitting.Recipe,
     seeds: Sequence[int],
     epochs: int,
@@ -36,7 +37,7 @@ def train_variants(
     checkpoints: fitting.Checkpoints,
     progress: Callable[[Progress], None] | None,
     shares: Sequence[float],
-    teachers: fitting.Answers | None = None,
+    teachers: Answers | None = None,
 ) -> fitting.State:
     """One training for each seed, all from the weights that `model` has; it has the mean of their best weights after.
 
@@ -98,8 +99,8 @@ def _judge_ways(
     model: keras.Model,
     ways: Sequence[list[NDArray[np.float32]]],
     prepared: Prepared,
-    judged: tuple[fitting.Films, NDArray[np.int64]],
-    also: fitting.Also | None,
+    judged: tuple[Films, NDArray[np.int64]],
+    also: Also | None,
     seed: int,
 ) -> list[dict[str, Any]]:
     """For each set of weights what an epoch is judged by, and besides `worst`, the change of the stress table under
@@ -136,7 +137,7 @@ def _judge_ways(
     return found
 
 
-def _served(runtime: Keras, films: fitting.Films) -> NDArray[np.float32]:
+def _served(runtime: Keras, films: Films) -> NDArray[np.float32]:
     return run_all(runtime, films, fitting.AT_ONCE).logits
 
 

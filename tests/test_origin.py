@@ -13,6 +13,7 @@ from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
 from ml import fitting, network, origin
+from ml.draws import Draws
 from ml.images import AREA_MEANS, Preparation
 from tests.ml_films import chest, unit
 
@@ -59,7 +60,7 @@ def test_films_of_the_other_classs_making_are_drawn_more_often(films: np.ndarray
     assert odds.min() >= 1
     assert odds.max() <= 4
     assert odds[ODD].mean() > 2 * odds[~ODD].mean()
-    draws = fitting.Draws(films, TARGETS, Preparation(62, AREA_MEANS), seed=1, epoch=0, odds=odds)
+    draws = Draws(films, TARGETS, Preparation(62, AREA_MEANS), seed=1, epoch=0, odds=odds)
     drawn = draws.order
     assert TARGETS[drawn].mean() == 0.5
     assert roc_auc_score(TARGETS[drawn], tells[drawn]) < told - 0.05
@@ -68,9 +69,9 @@ def test_films_of_the_other_classs_making_are_drawn_more_often(films: np.ndarray
         counts = np.bincount(drawn, minlength=120)[rows]
         wanted = odds[rows] / odds[rows].sum() * len(drawn) / 2
         assert (np.abs(counts - wanted) < 1).all()
-    again = fitting.Draws(films, TARGETS, Preparation(62, AREA_MEANS), seed=1, epoch=0, odds=odds)
+    again = Draws(films, TARGETS, Preparation(62, AREA_MEANS), seed=1, epoch=0, odds=odds)
     np.testing.assert_array_equal(again.order, drawn)
-    other = fitting.Draws(films, TARGETS, Preparation(62, AREA_MEANS), seed=1, epoch=1, odds=odds)
+    other = Draws(films, TARGETS, Preparation(62, AREA_MEANS), seed=1, epoch=1, odds=odds)
     assert (other.order != drawn).any()
 
 
@@ -80,12 +81,12 @@ def test_a_training_draws_as_its_recipe_says(
 ) -> None:
     used: list[np.ndarray | None] = []
 
-    class Watched(fitting.Draws):
+    class Watched(Draws):
         def __init__(self, *settings: Any, **named: Any) -> None:
             super().__init__(*settings, **named)
             used.append(named.get("odds"))
 
-    monkeypatch.setattr(fitting, "Draws", Watched)
+    monkeypatch.setattr("ml.fitting.Draws", Watched)
     prepared = np.stack([Preparation(62, AREA_MEANS).resize(film) for film in films[:8]])[..., None]
     fitting.train_epochs(
         network.ARCHITECTURES["sequential"](62),

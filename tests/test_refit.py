@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from ml import artifact, export, fitting, refit
+from ml import artifact, export, refit
 from ml.images import AREA_MEANS, SMOOTHED, Radiograph, read_radiograph
 from ml.material import About, Proof, Second, TrainingError
 from ml.predict import Predictor
@@ -96,7 +96,7 @@ def test_films_of_another_training_are_refused(trained: Path, tmp_path: Path) ->
 def test_a_second_population_is_that_of_the_training(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "BATCH", 8)
+    monkeypatch.setattr("ml.draws.BATCH", 8)
     others = data_set(tmp_path / "others", 6)
     card = train(films, tmp_path / "first", epochs=1, seed=5, also=Second(others))
     for wrong in (None, Second(data_set(tmp_path / "fewer", 5))):
@@ -106,6 +106,7 @@ def test_a_second_population_is_that_of_the_training(
     again = refit.refit(tmp_path / "first", films, tmp_path / "again", also=Second(others))
     assert again.data == card.data
     del card.data["second"]
+    card.data["inherited"] = [{"hash": "films of a version before", "held_back_hash": "some of them"}]
     artifact.seal(tmp_path / "first", card)
     anew = refit.refit(
         tmp_path / "first",
@@ -116,6 +117,7 @@ def test_a_second_population_is_that_of_the_training(
         preprocessing=SMOOTHED,
     )
     assert "second" not in anew.data
+    assert anew.data["inherited"] == card.data["inherited"]
 
 
 def test_a_version_without_a_served_file_is_exported_later(

@@ -1,17 +1,16 @@
 """A network that learns what versions say."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ml import artifact, dataset, fitting, metrics
+from ml.draws import Draws, Films
 from ml.images import AREA_MEANS, Preparation
 from ml.modes import runtime_of
 from ml.teachers import Teachers
-from ml.train import Second, TrainingError, train
-from tests.ml_films import data_set
+from ml.train import TrainingError, train
 
 PREPARATION = Preparation(62, AREA_MEANS)
 
@@ -29,13 +28,11 @@ def versions(films: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path
 
 
 @pytest.fixture(scope="module")
-def shown() -> fitting.Films:
+def shown() -> Films:
     return np.random.default_rng(3).standard_normal((20, 62, 62, 1)).astype(np.float32)
 
 
-def test_teachers_answer_with_the_mean_of_their_calibrated_logits(
-    versions: list[Path], shown: fitting.Films
-) -> None:
+def test_teachers_answer_with_the_mean_of_their_calibrated_logits(versions: list[Path], shown: Films) -> None:
     temperatures = [artifact.load_card(version).calibration["temperature"] for version in versions]
     logits = [
         runtime_of(version).run(shown).logits / temperature
@@ -51,11 +48,11 @@ def test_what_they_say_of_a_changed_film_is_its_label(films: Path) -> None:
     stored = fitting.load_films(read, fitting.RECIPES["sequential"])
     targets = np.array([film.target for film in read])
 
-    def brightness(some: fitting.Films) -> np.ndarray:
+    def brightness(some: Films) -> np.ndarray:
         return metrics.sigmoid(10 * some[:, 31, 31, 0])
 
-    draws = fitting.Draws(stored, targets, PREPARATION, 1, 0, mixing=0.5, teachers=brightness)
-    plain = fitting.Draws(stored, targets, PREPARATION, 1, 0, mixing=0.5)
+    draws = Draws(stored, targets, PREPARATION, 1, 0, mixing=0.5, teachers=brightness)
+    plain = Draws(stored, targets, PREPARATION, 1, 0, mixing=0.5)
     shown, said = draws[0]
     np.testing.assert_array_equal(shown, plain[0][0])
     np.testing.assert_allclose(said[:, 1], brightness(shown), atol=1e-6)
@@ -67,7 +64,7 @@ def test_a_network_learns_what_its_teachers_say_and_not_the_labels(
     films: Path, versions: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Teachers that give each film 0.9: then the lowest loss is the entropy of that, and right are the ill."""
-    monkeypatch.setattr(fitting, "BATCH", 8)
+    monkeypatch.setattr("ml.draws.BATCH", 8)
     monkeypatch.setattr(Teachers, "__call__", lambda _, some: np.full(len(some), 0.9))
     out = tmp_path / "pupil"
     card = train(films, out, epochs=12, seed=5, teachers=versions)
@@ -93,41 +90,3 @@ def test_teachers_that_would_give_the_answers_away_are_refused(
     with pytest.raises(artifact.ArtifactError):
         train(films, tmp_path / "x", epochs=1, seed=5, teachers=[tmp_path])
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_second_population_keeps_its_sides(
-    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A version that learned from some of it neither starts nor teaches one that would be judged by them."""
-    monkeypatch.setattr(fitting, "BATCH", 8)
-    others = data_set(tmp_path / "others", 6)
-    first = train(films, tmp_path / "first", epochs=1, seed=5, also=Second(others))
-    assert set(first.data["second"]) == {"hash", "held_back_hash"}
-    moved = tmp_path / "moved"
-    shutil.copytree(others, moved)
-    read = dataset.read_folder(others)
-    last = {max(film.patient for film in read if film.label == label) for label in dataset.LABELS}
-    rows = [
-        f"{film.path.relative_to(others)},{film.label},{film.patient},"
-        f"{'validation' if film.patient in last else 'train'}"
-        for film in read
-    ]
-    (moved / "labels.csv").write_text("\n".join(["file,label,patient,split", *rows]))
-    for way in ({"init": tmp_path / "first"}, {"teachers": [tmp_path / "first"]}):
-        with pytest.raises(TrainingError, match="first has learned from films that would now be held back"):
-            train(films, tmp_path / "x", epochs=1, seed=5, also=Second(moved), **way)
-
-    def stop(progress: fitting.Progress) -> None:
-        if progress.finished_epoch:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(films, tmp_path / "stopped", epochs=2, seed=5, also=Second(others), progress=stop)
-    with pytest.raises(fitting.ResumeError):
-        train(films, tmp_path / "stopped", epochs=2, seed=5, also=Second(moved))
-    again = train(films, tmp_path / "again", epochs=1, seed=5, init=tmp_path / "first", also=Second(others))
-    assert again.data["second"] == first.data["second"]
-    del first.data["second"]
-    artifact.seal(tmp_path / "first", first)
-    with pytest.raises(TrainingError, match="does not say from which films"):
-        train(films, tmp_path / "x", epochs=1, seed=5, init=tmp_path / "first", also=Second(others))

@@ -16,7 +16,7 @@ import pytest
 from ml import artifact, fitting, network
 from ml.artifact import Card
 from ml.fitting import Progress, ResumeError
-from ml.images import AREA_MEANS, SMOOTHED, Preparation, read_radiograph, resize, standardise
+from ml.images import SMOOTHED, read_radiograph, resize, standardise
 from ml.predict import Predictor
 from ml.train import About, Proof, Second, TrainingError, train
 from tests.ml_films import FILES, PICTURES, chest, data_set, unit
@@ -161,45 +161,6 @@ def test_the_command_without_films(tmp_path: Path) -> None:
     assert "neither labels.csv" in done.stderr
 
 
-def test_classes_are_drawn_evenly_and_films_as_often_as_each_other() -> None:
-    pictures = np.stack([unit(chest(seed, False)) for seed in range(40)])
-    targets = np.array([0] * 8 + [1] * 32)
-    draws = fitting.Draws(pictures, targets, Preparation(62, AREA_MEANS), seed=1, epoch=0)
-    assert all(draws[i][1].mean(axis=0).tolist() == [0.5, 0.5] for i in range(len(draws)))
-    times = np.bincount(draws.order, minlength=40)
-    assert np.ptp(times[:8]) <= 1
-    assert np.ptp(times[8:]) <= 1
-
-
-def test_a_draw_depends_on_seed_and_epoch_alone() -> None:
-    pictures = np.stack([unit(chest(seed, False)) for seed in range(8)])
-    targets = np.array([0, 1] * 4)
-
-    def first(seed: int, epoch: int) -> np.ndarray:
-        return fitting.Draws(pictures, targets, Preparation(62, AREA_MEANS), seed, epoch)[0][0]
-
-    np.testing.assert_array_equal(first(1, 0), first(1, 0))
-    assert not np.array_equal(first(1, 0), first(1, 1))
-    assert not np.array_equal(first(1, 0), first(2, 0))
-
-
-def test_blended_films_have_blended_labels() -> None:
-    pictures = np.stack([unit(chest(seed, False)) for seed in range(40)])
-    targets = np.array([0, 1] * 20)
-    plain = fitting.Draws(pictures, targets, Preparation(62, AREA_MEANS), seed=1, epoch=0)[0]
-    films, labels = fitting.Draws(
-        pictures, targets, Preparation(62, AREA_MEANS), seed=1, epoch=0, mixing=0.5
-    )[0]
-    np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-6)
-    np.testing.assert_allclose(films.std(axis=(1, 2, 3)), 1, atol=1e-4)
-    same = np.isclose(films, plain[0], atol=1e-5).all(axis=(1, 2, 3))
-    assert 0 < same.sum() < fitting.BATCH
-    assert (labels[same] == plain[1][same]).all()
-    # A film stays mostly itself, so that its label is still the larger one.
-    assert (labels.argmax(axis=1) == plain[1].argmax(axis=1)).all()
-    assert ((labels > 0) & (labels < 1)).any()
-
-
 def test_the_average_is_what_is_kept_also_after_an_interruption(tmp_path: Path) -> None:
     recipe = fitting.Recipe(averaging=0.9, mixing=0.5)
     pictures = np.stack([unit(chest(seed, seed % 2 == 1)) for seed in range(32)])
@@ -241,46 +202,8 @@ def test_the_average_is_what_is_kept_also_after_an_interruption(tmp_path: Path) 
     assert max(apart) > 1e-3
 
 
-def test_films_are_exchanged_with_others_of_both_classes_in_their_batch(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pictures = np.stack([unit(chest(seed, seed % 2 == 1)) for seed in range(40)])
-    targets = np.array([0, 1] * 20)
-    places = {film.tobytes(): place for place, film in enumerate(pictures)}
-    draws = fitting.Draws(pictures, targets, Preparation(62, AREA_MEANS), seed=1, epoch=0, exchange=True)
-    films, _ = draws[0]
-    np.testing.assert_array_equal(films, draws[0][0])
-    assert (films == fitting.Draws(pictures, targets, Preparation(62, AREA_MEANS), 1, 0)[0][0]).mean() < 0.5
-    partners: list[int] = []
-
-    def augment(film: np.ndarray, _: np.random.Generator, other: np.ndarray) -> np.ndarray:
-        partners.append(places[other.tobytes()])
-        return film
-
-    monkeypatch.setattr(fitting, "augment", augment)
-    draws[0]
-    assert set(partners) <= set(draws.order[: fitting.BATCH].tolist())
-    assert len(set(partners)) > 8
-    assert 0.2 < targets[partners].mean() < 0.8
-
-
-def test_a_second_population_trains_with_classes_drawn_evenly() -> None:
-    pictures = (np.random.default_rng(1).random((60, 32, 32)) * 255).astype(np.uint8)
-    targets = np.array([0] * 10 + [1] * 30)
-    others = np.array([0] * 15 + [1] * 5)
-    also = fitting.Also(pictures[40:], others, 0.25, np.zeros((1, 32, 32, 1), np.float32), np.array([1]))
-    draws = fitting.Draws(pictures[:40], targets, Preparation(32, AREA_MEANS), seed=1, epoch=0, also=also)
-    theirs = draws.order.reshape(len(draws), fitting.BATCH) >= 40
-    assert (theirs.sum(axis=1) == fitting.BATCH // 4).all()
-    for rows in (theirs.reshape(-1), ~theirs.reshape(-1)):
-        assert draws.targets[rows].mean(axis=0).tolist() == [0.5, 0.5]
-    films, classes = draws[0]
-    assert films.shape == (fitting.BATCH, 32, 32, 1)
-    assert classes.shape == (fitting.BATCH, 2)
-
-
 def test_lite_trains_with_a_second_population(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "BATCH", 8)
+    monkeypatch.setattr("ml.draws.BATCH", 8)
     films, others = data_set(tmp_path / "films", 5), data_set(tmp_path / "others", 6)
     about = About("Drawings.", "Drawn chests.", (2, 4), 12)
     out = tmp_path / "lite"

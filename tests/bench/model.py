@@ -30,7 +30,7 @@ def rows() -> list[dict[str, Any]]:
     )
     for row in found:
         row["ratio"] = round(original / row["ms_a_film"], 1)
-    return found + _share_rows() + _ready_rows()
+    return found + _share_rows() + _training_rows() + _ready_rows()
 
 
 def _ready_rows() -> list[dict[str, Any]]:
@@ -67,6 +67,41 @@ def _ready_rows() -> list[dict[str, Any]]:
             "figure": statistics.median(memory),
             "unit": "MB",
         },
+    ]
+
+
+def _training_rows() -> list[dict[str, Any]]:
+    """A step of training, 32 films; `ratio` is Keras's own normalisations divided by this way."""
+    import keras
+
+    from ml.draws import BATCH
+    from ml.fused import for_training
+    from ml.network import ARCHITECTURES, INPUT_SIDES
+
+    side = INPUT_SIDES["lite0"]
+    films = np.random.default_rng(1).standard_normal((BATCH, side, side, 1)).astype(np.float32)
+    targets = np.eye(2, dtype=np.float32)[np.arange(BATCH) % 2]
+    own = ARCHITECTURES["lite0"](side)
+    ways = {"as Keras composes it": own, "fused": for_training(own)}
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    for model in ways.values():
+        model.compile(optimizer="adamw", loss=keras.losses.CategoricalCrossentropy(from_logits=True))
+        model.train_on_batch(films, targets)
+    for _ in range(2 * REPEATS):
+        for name, model in ways.items():
+            begun = time.perf_counter()
+            model.train_on_batch(films, targets)
+            spent[name].append(time.perf_counter() - begun)
+    medians = {name: statistics.median(times) for name, times in spent.items()}
+    slowest = next(iter(medians.values()))
+    return [
+        {
+            "what": f"training lite0, a step of {BATCH} films: normalisation {name}",
+            "figure": median * 1000,
+            "unit": "ms",
+            "ratio": round(slowest / median, 2),
+        }
+        for name, median in medians.items()
     ]
 
 
