@@ -154,6 +154,7 @@ def describe(card: Card) -> str:
         f"{data['validation']['patients']:,} patients.",
         *_initialisation_lines(card),
         *_weights_lines(card),
+        *_inherited_lines(card),
         "",
         "## Figures on the validation films",
         "",
@@ -217,6 +218,18 @@ def _initialisation_lines(card: Card) -> list[str]:
     return [
         "",
         f"Its first training started from {start['weights']} (licence {start['licence']}, sha256 `{start['sha256']}`).",
+    ]
+
+
+def _inherited_lines(card: Card) -> list[str]:
+    """What `ml.lineage` keeps on record."""
+    if not (found := card.data.get("inherited")):
+        return []
+    named = [f"`{record['hash'][:12]}`" if record["hash"] else "one that no card names" for record in found]
+    return [
+        "",
+        f"Versions that it came from or was taught by also learned from other films, by the hash of the set: "
+        f"{', '.join(named)}.",
     ]
 
 

@@ -26,6 +26,7 @@ from ml import dataset, evidence, export, fitting, metrics, peers, weights
 from ml.dataset import DatasetError, LabelledFilm
 from ml.draws import BATCH, Stored
 from ml.fitting import Progress, ResumeError
+from ml.fused import for_training
 from ml.images import ImageError, Preparation, Radiograph
 from ml.material import THRESHOLD, TrainingError, ready, rounded
 from ml.plots import comparison_plots
@@ -161,8 +162,9 @@ def _result(
     if imagenet and peers.PEERS[name].imagenet:
         weights.start_from_imagenet(model, imagenet)
     judged = evidence.every_second_changed(films.validation)
+    learner = for_training(model)
     state = fitting.train_epochs(
-        model,
+        learner,
         (films.train, films.train_targets),
         (ready(judged, protocol.preparation), films.targets),
         recipe=RECIPE,
@@ -171,6 +173,7 @@ def _result(
         checkpoints=checkpoints,
         progress=progress,
     )
+    model.set_weights(learner.get_weights())
     row = {"task": task, **_measured(name, model, state, films, protocol)}
     unfinished = kept.with_name(kept.name + ".unfinished")
     unfinished.write_text(json.dumps(row, indent=1), encoding="utf-8")

@@ -19,6 +19,8 @@ from ml.runtime import Runtime, run_all
 
 SECOND_SHARE = 0.25
 """Share of a second population's films that is held back where the others train."""
+MOST_AGES = 95
+"""Percent of a second population's films that its range of ages has to hold."""
 THRESHOLD = 0.5
 
 
@@ -195,9 +197,12 @@ class SecondPopulation:
         return [row for row in found if row]
 
     def ages(self) -> tuple[float, float] | None:
-        """Youngest and oldest of the films that measure."""
+        """Between these are the ages of `MOST_AGES` of the films that measure: a single child proves nothing."""
         known = [age for i in self.measured if (age := self.films[i].age_years) is not None]
-        return (min(known), max(known)) if known else None
+        if not known:
+            return None
+        low, high = np.percentile(known, [50 - MOST_AGES / 2, 50 + MOST_AGES / 2], method="nearest")
+        return float(low), float(high)
 
 
 def subgroup(

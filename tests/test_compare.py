@@ -12,6 +12,7 @@ from django.urls import reverse
 from ml import compare, peers
 from ml.compare import Protocol
 from ml.fitting import ResumeError
+from ml.fused import for_training
 from ml.material import TrainingError
 from tests.factories import make_user
 
@@ -56,12 +57,16 @@ def test_wrong_wishes_are_told(films: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
-@pytest.mark.parametrize("name", ["vgg", "mobilenetv2"])
+@pytest.mark.parametrize("name", ["vgg", "mobilenetv2", "efficientnetb0"])
 def test_peers_take_films_of_one_channel_and_end_in_two_logits(name: str) -> None:
     model = peers.build(name, 48)
-    assert model(np.zeros((2, 48, 48, 1), np.float32)).shape == (2, 2)
-    momenta = {layer.momentum for layer in model.layers if hasattr(layer, "momentum")}
-    assert momenta == {peers.NORMALISATION_MOMENTUM}
+    films = np.random.default_rng(2).standard_normal((2, 48, 48, 1)).astype(np.float32)
+    assert model(films).shape == (2, 2)
+    learner = for_training(model)
+    np.testing.assert_allclose(learner(films), model(films), atol=1e-6)
+    for one in (model, learner):
+        momenta = {layer.momentum for layer in one.layers if hasattr(layer, "momentum")}
+        assert momenta == {peers.NORMALISATION_MOMENTUM}
 
 
 @pytest.mark.django_db

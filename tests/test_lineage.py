@@ -20,7 +20,7 @@ OTHER_SIDES = {"hash": "theirs", "held_back_hash": "another quarter"}
 def card() -> Card:
     """One that learned from one population."""
     found = artifact.load_card(artifact.SHIPPED_BEFORE[0])
-    found.data = {"hash": "ours", "split_hash": "a fifth"}
+    found.data |= {"hash": "ours", "split_hash": "a fifth"}
     return found
 
 
@@ -40,6 +40,7 @@ def test_what_a_card_does_not_tell_counts_as_learned(card: Card) -> None:
     child = copy.deepcopy(card)
     child.history = []
     child.data["inherited"] = lineage.inherited(child, [card])
+    assert "hash of the set: one that no card names." in artifact.describe(child)
     for one in (card, child):
         lineage.refuse_if_learned(one, OURS, None)
         with pytest.raises(TrainingError, match="no card says from which films"):
@@ -94,6 +95,9 @@ def test_a_second_population_keeps_its_sides(
     assert "inherited" not in again.data
     child = train(films, tmp_path / "child", epochs=1, seed=5, init=tmp_path / "first", mode="head")
     assert child.data["inherited"] == [first.data["second"]]
+    told = (tmp_path / "child" / artifact.MODEL_CARD).read_text()
+    known = first.data["second"]["hash"][:12]
+    assert f"also learned from other films, by the hash of the set: `{known}`." in told
     with pytest.raises(TrainingError, match="child has learned from films that would now be held back"):
         train(films, tmp_path / "x", epochs=1, seed=5, init=tmp_path / "child", also=Second(moved))
     del first.data["second"]

@@ -5,6 +5,7 @@ from django.test import Client
 from django.urls import reverse
 
 from diagnosis.models import ModelVersion
+from ml.lineage import NOT_ON_RECORD
 from pneumoweb.accounts.models import User
 from tests.factories import ModelVersionFactory, make_user
 
@@ -34,6 +35,15 @@ def test_the_card_shows_confusion_matrix_figures_with_intervals_and_the_data_of_
         "val_loss",
     ):
         assert words in page
+
+
+def test_the_card_tells_of_films_that_versions_before_learned_from(client: Client, staff: User) -> None:
+    version = ModelVersionFactory(stage="production")
+    words = "Versions that it came from or was taught by also learned from 2 other sets of films."
+    assert words not in client.get(reverse("model", args=[version.pk])).content.decode()
+    version.card["data"]["inherited"] = [{"hash": "1", "held_back_hash": "2"}, NOT_ON_RECORD]
+    version.save()
+    assert words in client.get(reverse("model", args=[version.pk])).content.decode()
 
 
 def test_no_production_model_is_404(client: Client, staff: User) -> None:
