@@ -23,6 +23,7 @@ from diagnosis.manifest import Entry
 from diagnosis.models import TrainingRun
 from diagnosis.training_child import ChildFailed, ChildStumbled, run_child
 from ml.artifact import ArtifactError
+from ml.metrics import range_of_most
 from pneumoweb.storage import StorageAway
 
 log = logging.getLogger(__name__)
@@ -249,7 +250,7 @@ class Attempt:
         return {
             "data": data,
             "population": "This site's patients alone.",
-            "age_years": [int(min(ages)), int(max(ages))] if ages else None,
+            "age_years": [int(age) for age in range_of_most(ages)] if ages else None,
         }
 
     # ------------------------------------------------------------ the end

@@ -19,8 +19,6 @@ from ml.runtime import Runtime, run_all
 
 SECOND_SHARE = 0.25
 """Share of a second population's films that is held back where the others train."""
-MOST_AGES = 95
-"""Percent of a second population's films that its range of ages has to hold."""
 THRESHOLD = 0.5
 
 
@@ -197,12 +195,9 @@ class SecondPopulation:
         return [row for row in found if row]
 
     def ages(self) -> tuple[float, float] | None:
-        """Between these are the ages of `MOST_AGES` of the films that measure: a single child proves nothing."""
+        """Between these are nearly all films that measure; None where no age is known."""
         known = [age for i in self.measured if (age := self.films[i].age_years) is not None]
-        if not known:
-            return None
-        low, high = np.percentile(known, [50 - MOST_AGES / 2, 50 + MOST_AGES / 2], method="nearest")
-        return float(low), float(high)
+        return metrics.range_of_most(known) if known else None
 
 
 def subgroup(

@@ -20,6 +20,9 @@ INTERVALS = (
     "where every resample gives the same rate, Wilson's interval."
 )
 
+MOST = 95
+"""Percent of patients between whose ages a model counts as validated: a single child proves nothing."""
+
 
 @dataclass(frozen=True)
 class Metrics:
@@ -149,6 +152,12 @@ def fit_temperature(targets: ArrayLike, logits: ArrayLike, weights: ArrayLike) -
     signed = np.where(truth == 1, -values, values)
     losses = [np.average(np.logaddexp(0, signed / t), weights=share) for t in candidates]
     return float(candidates[int(np.argmin(losses))])
+
+
+def range_of_most(values: Sequence[float]) -> Interval:
+    """Two of the values, between which the middle `MOST` percent of them lie. They must not be empty."""
+    low, high = np.percentile(values, [50 - MOST / 2, 50 + MOST / 2], method="nearest")
+    return float(low), float(high)
 
 
 def sigmoid(logits: ArrayLike) -> Array:

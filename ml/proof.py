@@ -37,7 +37,6 @@ from ml.draws import BATCH, Films, Stored
 from ml.gate import GateParameters, load_parameters
 from ml.images import fit, resize
 from ml.material import (
-    MOST_AGES,
     THRESHOLD,
     About,
     Prepared,
@@ -380,7 +379,7 @@ def _population(
         found["age_years"] = [ages, list(their_ages)]
         found["refuse_from_years"] = None
         found["description"] = (
-            f"{about.population} Less surely: {second.name}, {MOST_AGES} % of them of {their_ages[0]:g} to "
+            f"{about.population} Less surely: {second.name}, {metrics.MOST} % of them of {their_ages[0]:g} to "
             f"{their_ages[1]:g} years."
         )
     return found

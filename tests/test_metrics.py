@@ -97,3 +97,14 @@ def test_sigmoid_of_huge_logits() -> None:
 def test_one_class_alone_cannot_be_measured(truth: list[int]) -> None:
     with pytest.raises(ValueError, match="Both normal and pneumonia"):
         metrics.measure(truth, [0.1, 0.2, 0.3], 0.5, ["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([5.0], (5, 5)), ([*range(100)], (2, 97)), ([1.0, *[30.0] * 60, 99.0], (30, 30)), ([4, 2, 3], (2, 4))],
+)
+def test_the_range_of_most_leaves_out_the_few_at_its_ends(
+    values: list[float], expected: tuple[float, float]
+) -> None:
+    assert metrics.range_of_most(values) == expected
+    assert metrics.range_of_most(values[::-1]) == expected

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from diagnosis import registry, tasks, training, training_attempt, training_child
 from diagnosis.management.commands.reconcile import once
-from diagnosis.models import ModelVersion, TrainingRun
+from diagnosis.models import ModelVersion, Patient, TrainingRun
 from diagnosis.training_child import ChildFailed, ChildStumbled
 from ml import artifact
 from pneumoweb.processes import command_of
@@ -156,6 +156,27 @@ def test_from_production_its_gate_and_population_are_kept(
     assert "--keep-gate" in child[0]
     assert about[0]["age_years"] == production.card["population"]["age_years"]
     assert "before it learned further" in about[0]["evidence"]
+
+
+def test_from_scratch_the_ages_are_those_of_nearly_all_films(
+    child: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One old patient among thirty children does not make them a population of old people."""
+    films = confirm_films({"train": (13, 13), "validation": (2, 2)})
+    for film, years in zip(films, [80, *[3] * 9, *[6] * 20], strict=True):
+        Patient.objects.filter(pk=film.patient_id).update(
+            birth_date=film.study.taken_on - timedelta(days=round(365.25 * years) + 30)
+        )
+    wish()
+    about: list[dict[str, Any]] = []
+
+    def look(command: list[str], *_: Any) -> None:
+        about.append(json.loads(Path(command[command.index("--about") + 1]).read_text()))
+        raise ChildFailed("Enough.")
+
+    monkeypatch.setattr(training_attempt, "run_child", look)
+    training.work()
+    assert about[0]["age_years"] == [3, 6]
 
 
 # ---------------------------------------------------------------- ends
