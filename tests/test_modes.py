@@ -76,13 +76,13 @@ def test_a_classifier_learns_from_what_it_will_meet(tmp_path: Path) -> None:
 def test_the_classifier_learns_and_nothing_else_changes(prepared: Prepared, tmp_path: Path) -> None:
     model, state, _ = trained(prepared, tmp_path)
     losses = [row["val_loss"] for row in state.history]
-    before = fitting._judge(fitting.logits(start(), prepared.judged), prepared.validation_targets)
+    before = fitting.losses(fitting.logits(start(), prepared.judged), prepared.validation_targets)
     assert min(losses) < before["val_loss"]
     assert state.best_epoch == 1 + losses.index(min(losses))
     for layer, untouched in zip(model.layers, start().layers, strict=True):
         same = all(map(np.array_equal, layer.get_weights(), untouched.get_weights()))
         assert same == (layer.name != network.CLASSES or not layer.weights)
-    after = fitting._judge(fitting.logits(model, prepared.judged), prepared.validation_targets)
+    after = fitting.losses(fitting.logits(model, prepared.judged), prepared.validation_targets)
     assert after["val_loss"] == pytest.approx(min(losses), abs=1e-4)
 
 
