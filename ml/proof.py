@@ -364,7 +364,7 @@ def _population(
     if not second.also:
         found["evidence"] = (
             f"On {theirs.n} labelled {second.name} ({ill} of them pneumonia) its AUC was {theirs.auc:.2f} (95 % "
-            f"interval {low:.2f} to {high:.2f}), against {figures.auc:.2f} on films of its own kind."
+            f"interval {low:.2f} to {high:.2f}), against {figures.auc:.3f} on films of its own kind."
         )
         return found
     found["evidence"] = (
@@ -373,7 +373,7 @@ def _population(
         f"{theirs.auc:.2f} (95 % interval {low:.2f} to {high:.2f}), sensitivity {theirs.sensitivity:.2f} "
         f"({theirs.sensitivity_ci[0]:.2f} to {theirs.sensitivity_ci[1]:.2f}) and specificity "
         f"{theirs.specificity:.2f} ({theirs.specificity_ci[0]:.2f} to {theirs.specificity_ci[1]:.2f}), against an "
-        f"AUC of {figures.auc:.2f} on the films of the first population."
+        f"AUC of {figures.auc:.3f} on the films of the first population."
     )
     if theirs.auc >= SECOND_AUC and ages and their_ages:
         found["age_years"] = [ages, list(their_ages)]

@@ -109,9 +109,9 @@ def test_a_second_population_is_answered_with_its_figures() -> None:
     assert refused == []
     assert "less sure" in warning
     assert "AUC" in warning
-    for age in (6.0, 17.9, 99.0):
+    for age in (6.0, 12.9, 99.0):
         _, (outside,) = population_findings(card, age)
-        assert "was validated on patients of 1 to 5 and of 18 to 85 years only" in outside
+        assert "was validated on patients of 1 to 5 and of 13 to 71 years only" in outside
 
 
 def test_age_decides_by_the_card() -> None:
