@@ -1,7 +1,7 @@
 """A second population from ChestX-ray8: the radiologist before the report, and nothing half-written."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ def source(tmp_path: Path) -> Path:
     return written(tmp_path / "source", ROWS)
 
 
-def written(folder: Path, rows: list[tuple[str, ...]]) -> Path:
+def written(folder: Path, rows: Sequence[tuple[str, ...]]) -> Path:
     (folder / "images").mkdir(parents=True)
     for number, (name, *_) in enumerate(rows):
         Image.fromarray(chest(number, number < 2)).save(folder / "images" / name)
