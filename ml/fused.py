@@ -13,8 +13,11 @@ import keras
 from keras import layers
 
 
-class FusedNormalization(layers.BatchNormalization):
-    """Computes what its base does; only what it computes while it learns goes through the kernel."""
+class BatchNormalization(layers.BatchNormalization):
+    """Computes what its base does; only what it computes while it learns goes through the kernel.
+
+    It has the name of its base because Keras keeps weights under it: so an unfinished training goes on with either.
+    """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if not (training and self.trainable) or mask is not None:
@@ -48,7 +51,7 @@ def for_training(model: keras.Model) -> keras.Model:
             and (layer.scale and layer.center and not layer.renorm)
             and layer.compute_dtype == "float32"
         )
-        kind = FusedNormalization if fits else type(layer)
+        kind = BatchNormalization if fits else type(layer)
         return kind.from_config(layer.get_config())
 
     found = keras.models.clone_model(model, clone_function=fused)

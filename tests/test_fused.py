@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from ml import artifact, network
-from ml.fused import FusedNormalization, for_training
+from ml import artifact, fused, network
+from ml.fused import for_training
 from ml.train import train
 
 FILMS = np.random.default_rng(5).standard_normal((6, 62, 62, 1)).astype(np.float32)
@@ -42,7 +42,7 @@ def taught(model: keras.Model) -> keras.Model:
 @pytest.mark.parametrize("held", [False, True])
 def test_two_steps_come_to_the_same_weights(plain: keras.Model, held: bool) -> None:
     quick = for_training(plain)
-    assert set(kinds(quick)) == {FusedNormalization}
+    assert set(kinds(quick)) == {fused.BatchNormalization}
     before = plain.get_weights()
     for one, other in zip(before, quick.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -65,12 +65,22 @@ def test_a_deep_network_keeps_the_same_statistics() -> None:
     keras.utils.set_random_seed(3)
     plain = network.ARCHITECTURES["lite0"](64)
     quick = for_training(plain)
-    assert set(kinds(quick)) == {FusedNormalization}
+    assert set(kinds(quick)) == {fused.BatchNormalization}
     films = np.random.default_rng(6).standard_normal((6, 64, 64, 1)).astype(np.float32)
     for model in (plain, quick):
         model(films, training=True)
     for weight, one, other in zip(plain.weights, plain.get_weights(), quick.get_weights(), strict=True):
         np.testing.assert_allclose(other, one, atol=1e-3 * max(1, np.abs(one).max()), err_msg=weight.path)
+
+
+def test_the_weights_of_either_are_those_of_the_other(plain: keras.Model, tmp_path: Path) -> None:
+    quick, kept = for_training(plain), tmp_path / "kept.weights.h5"
+    quick.save_weights(kept)
+    for weight in plain.weights:
+        weight.assign(keras.ops.ones_like(weight))
+    plain.load_weights(kept)
+    for one, other in zip(plain.get_weights(), quick.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_other_normalisations_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,8 +104,8 @@ def test_what_is_kept_holds_keras_s_own_layers(
 
     monkeypatch.setattr("ml.train.for_training", watched)
     train(films, tmp_path / "kept", epochs=1, seed=5)
-    assert set(kinds(used[0])) == {FusedNormalization}
+    assert set(kinds(used[0])) == {fused.BatchNormalization}
     with zipfile.ZipFile(tmp_path / "kept" / artifact.KERAS_FILE) as kept:
         layout = kept.read("config.json").decode()
     assert "BatchNormalization" in layout
-    assert "FusedNormalization" not in layout
+    assert "ml.fused" not in layout

@@ -262,7 +262,7 @@ def test_training_stops_early_when_it_gets_no_better(
     judged = iter([0.5, 0.6, 0.7, 0.1])
     monkeypatch.setattr(
         fitting,
-        "_judge",
+        "losses",
         lambda *_: {"val_loss": next(judged), "val_auc": 0.5, "val_accuracy": 0.5},
     )
     card = train(films, tmp_path / "early", epochs=4, seed=5, patience=2)
