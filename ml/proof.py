@@ -21,7 +21,7 @@ from ml import (
     export,
     failures,
     fitting,
-    gatefit,
+    gateproof,
     heatmap,
     lite,
     mapproof,
@@ -30,12 +30,9 @@ from ml import (
     origin,
     plots,
     reference,
-    strangers,
 )
 from ml.artifact import Card
-from ml.draws import BATCH, Films, Stored
-from ml.gate import GateParameters, load_parameters
-from ml.images import fit, resize
+from ml.draws import BATCH
 from ml.material import (
     THRESHOLD,
     About,
@@ -50,8 +47,6 @@ from ml.material import (
 from ml.runtime import Keras, LiteRT, Outputs, Runtime, run_all
 
 CURVES = "curves.png"
-GATE_FILMS = 2000
-"""Training films that teach the gate; more teach it nothing that matters here and take their time."""
 SECOND_AUC = 0.8
 """From this AUC on the held-back part, a second population that trained is one that the model may answer."""
 THRESHOLD_METHOD = (
@@ -96,9 +91,9 @@ def write(
     probabilities = metrics.sigmoid(outputs.logits / calibration["temperature"])
     figures = metrics.measure(targets, probabilities, THRESHOLD, prepared.validation_patients, seed)
     gate_parameters, gate_entry = (
-        _inherited_gate(proof.gate_of, prepared, second, seed)
+        gateproof.take_over(proof.gate_of, prepared, second, seed)
         if proof.gate_of
-        else prove_gate(prepared, second, seed)
+        else gateproof.prove(prepared, second, seed)
     )
     np.savez_compressed(folder / artifact.GATE_FILE, **asdict(gate_parameters))
     plots.curves(state.history, state.best_epoch, folder / CURVES)
@@ -271,12 +266,6 @@ def _heatmap_scale(outputs: Outputs, targets: NDArray[np.int64], architecture: s
     }
 
 
-def _for_gate(films: Stored) -> Films:
-    """The training films as the gate is taught with them: (n, side, side) in 0..1, of the usual working side."""
-    full = np.float32(255 if films.dtype == np.uint8 else 1)
-    return np.stack([resize(film, fitting.WORKING_SIDE) / full for film in films])
-
-
 def prove_maps(
     entry: dict[str, Any],
     runtime: Runtime,
@@ -289,54 +278,6 @@ def prove_maps(
     others = second.pictures_of(second.held_back)
     found = mapproof.prove(reader, prepared.validation, prepared.validation_targets, others, second.name)
     return {**entry, "sanity": found}
-
-
-def prove_gate(
-    prepared: Prepared, second: SecondPopulation, seed: int
-) -> tuple[GateParameters, dict[str, Any]]:
-    """Fit the gate with the training films and measure it; what the card says of it."""
-    order = np.random.default_rng([seed, 606]).permutation(len(prepared.train))
-    teaching = _for_gate(prepared.train[np.sort(order[:GATE_FILMS])])
-    if second.limiting:
-        theirs = np.stack([fit(film, fitting.WORKING_SIDE) for film in second.pictures_of(second.limiting)])
-        teaching = np.concatenate([teaching, theirs, theirs])
-    pictures = strangers.teaching()
-    parameters = evidence.fit_limits(
-        gatefit.fit_gate(teaching, seed, pictures),
-        prepared.validation,
-        second.pictures_of(second.limiting),
-    )
-    others = second.pictures_of(second.held_back)
-    measured = evidence.gate_rates(parameters, prepared.validation, others, second.name, seed)
-    widened = f" and {len(second.limiting)} {second.name}" if second.limiting else ""
-    return parameters, {
-        "description": "Pictures that are blank, coloured, very narrow or under 128 pixels, and pictures that differ "
-        "from the training films in their coarse make-up: turned, upside down, inverted, or something else. It was "
-        f"taught with training films{widened}, turned and changed, with drawn pictures and with {len(pictures)} "
-        "pictures that software packages carry; its limits were set with the validation films"
-        f"{' and the same' if widened else ''}{widened[4:]}. Packages that measured it did not teach it.",
-        "limits": {
-            "rest": round(float(parameters.rest_limit), 5),
-            "distance": round(float(parameters.distance_limit), 5),
-            "odds": [round(float(limit), 4) for limit in parameters.film_limits],
-        },
-        "measured": measured,
-    }
-
-
-def _inherited_gate(
-    parent: Path, prepared: Prepared, second: SecondPopulation, seed: int
-) -> tuple[GateParameters, dict[str, Any]]:
-    """The gate of `parent`. It looks at the picture alone, never at the network, so that it holds for other weights;
-    what it refuses is measured again, on the validation films of this training."""
-    parameters, before = load_parameters(parent / artifact.GATE_FILE), artifact.load_card(parent)
-    measured = evidence.gate_rates(
-        parameters, prepared.validation, second.pictures_of(second.held_back), second.name, seed
-    )
-    description = (
-        f"{before.gate['description']} It was taken over from {before.name} as it is, and measured again."
-    )
-    return parameters, {**before.gate, "description": description, "measured": measured}
 
 
 def _population(

@@ -20,12 +20,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from ml import artifact, dataset, evidence, failures, fitting, metrics, plots
+from ml import artifact, dataset, evidence, failures, fitting, gateproof, metrics, plots
 from ml.artifact import ArtifactError, Card
 from ml.dataset import DatasetError
 from ml.images import PREPROCESSINGS, ImageError
 from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
-from ml.proof import CURVES, prove_full_size, prove_gate, prove_maps, prove_origin, write
+from ml.proof import CURVES, prove_full_size, prove_maps, prove_origin, write
 from ml.runtime import Keras, LiteRT, Runtime
 from ml.stress import AS_THEY_ARE
 
@@ -79,7 +79,7 @@ def refit(
             shutil.copy2(model / name, unfinished / name)
     plots.curves(card.history, card.best_epoch, unfinished / CURVES)
     runtime = runtime_of(card, unfinished)
-    parameters, card.gate = prove_gate(prepared, second, seed)
+    parameters, card.gate = gateproof.prove(prepared, second, seed)
     np.savez_compressed(unfinished / artifact.GATE_FILE, **asdict(parameters))
     temperature = float(card.calibration["temperature"])
     cut = temperature * math.log(card.threshold / (1 - card.threshold))
