@@ -17,7 +17,7 @@ TEACHING_FILMS = 2000
 """Training films that teach the gate; more teach it nothing that matters here and take their time."""
 
 
-def prove(prepared: Prepared, second: SecondPopulation, seed: int) -> tuple[GateParameters, dict[str, Any]]:
+def teach(prepared: Prepared, second: SecondPopulation, seed: int) -> tuple[GateParameters, dict[str, Any]]:
     """Fit the gate with the training films and measure it; what the card says of it."""
     order = np.random.default_rng([seed, 606]).permutation(len(prepared.train))
     teaching = _for_teaching(prepared.train[np.sort(order[:TEACHING_FILMS])])

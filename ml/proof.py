@@ -93,7 +93,7 @@ def write(
     gate_parameters, gate_entry = (
         gateproof.take_over(proof.gate_of, prepared, second, seed)
         if proof.gate_of
-        else gateproof.prove(prepared, second, seed)
+        else gateproof.teach(prepared, second, seed)
     )
     np.savez_compressed(folder / artifact.GATE_FILE, **asdict(gate_parameters))
     plots.curves(state.history, state.best_epoch, folder / CURVES)

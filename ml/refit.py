@@ -79,7 +79,7 @@ def refit(
             shutil.copy2(model / name, unfinished / name)
     plots.curves(card.history, card.best_epoch, unfinished / CURVES)
     runtime = runtime_of(card, unfinished)
-    parameters, card.gate = gateproof.prove(prepared, second, seed)
+    parameters, card.gate = gateproof.teach(prepared, second, seed)
     np.savez_compressed(unfinished / artifact.GATE_FILE, **asdict(parameters))
     temperature = float(card.calibration["temperature"])
     cut = temperature * math.log(card.threshold / (1 - card.threshold))

@@ -73,13 +73,17 @@ def test_a_deep_network_keeps_the_same_statistics() -> None:
         np.testing.assert_allclose(other, one, atol=1e-3 * max(1, np.abs(one).max()), err_msg=weight.path)
 
 
-def test_the_weights_of_either_are_those_of_the_other(plain: keras.Model, tmp_path: Path) -> None:
-    quick, kept = for_training(plain), tmp_path / "kept.weights.h5"
-    quick.save_weights(kept)
-    for weight in plain.weights:
+@pytest.mark.parametrize("fused_first", [False, True])
+def test_the_weights_of_either_are_those_of_the_other(
+    plain: keras.Model, tmp_path: Path, fused_first: bool
+) -> None:
+    models = [plain, for_training(plain)]
+    first, second = reversed(models) if fused_first else models
+    first.save_weights(tmp_path / "kept.weights.h5")
+    for weight in second.weights:
         weight.assign(keras.ops.ones_like(weight))
-    plain.load_weights(kept)
-    for one, other in zip(plain.get_weights(), quick.get_weights(), strict=True):
+    second.load_weights(tmp_path / "kept.weights.h5")
+    for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 

@@ -21,7 +21,7 @@ def prepared(films: Path) -> Prepared:
 
 @pytest.fixture(scope="module")
 def taught(prepared: Prepared) -> SimpleNamespace:
-    parameters, entry = gateproof.prove(prepared, SecondPopulation(Proof(), None, SEED), SEED)
+    parameters, entry = gateproof.teach(prepared, SecondPopulation(Proof(), None, SEED), SEED)
     return SimpleNamespace(parameters=parameters, entry=entry)
 
 
@@ -44,7 +44,7 @@ def test_films_kept_as_bytes_teach_the_same(prepared: Prepared, taught: SimpleNa
     recipe = replace(prepared.recipe, bytes=True)
     stored = prepare(found, dataset.split(found, seed=SEED), 62, recipe)
     assert stored.train.dtype == np.uint8
-    parameters, _ = gateproof.prove(stored, SecondPopulation(Proof(), None, SEED), SEED)
+    parameters, _ = gateproof.teach(stored, SecondPopulation(Proof(), None, SEED), SEED)
     np.testing.assert_allclose(parameters.mean, taught.parameters.mean, atol=0.02)
 
 
