@@ -2,8 +2,10 @@
 
 `SOURCE` holds `images/` and a `labels.csv` of the columns `file`, `nih_label` (mined from reports; Wang et al., CVPR
 2017), `rsna_label` (read by radiologists for the RSNA Pneumonia Detection Challenge 2018, empty where it was not),
-`patient` and `age_years`. What a radiologist said counts before the report. `DIR` is then a data set whose hash, and
-whose held-back patients with it, depend on nothing but the films and labels.
+`patient`, `age_years` and `view` (AP or PA). What a radiologist said counts before the report. A report counts where
+radiologists mostly agreed with such reports, of the same finding and view: of reports of pneumonia on films that were
+taken standing, most did not show one. `DIR` is then a data set whose hash, and whose held-back patients with it, depend
+on nothing but the films and labels.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import csv
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ml.dataset import DatasetError
@@ -21,8 +23,10 @@ from ml.dataset import DatasetError
 BY_RADIOLOGISTS = {"Lung Opacity": "PNEUMONIA", "Normal": "NORMAL", "No Lung Opacity / Not Normal": ""}
 """An empty label is neither; such a film tries the gate alone."""
 BY_REPORT = {"Pneumonia": "PNEUMONIA", "No Finding": "NORMAL"}
-NEEDED = ("file", "nih_label", "rsna_label", "patient", "age_years")
-COLUMNS = ("file", "label", "patient", "age_years")
+NEEDED = ("file", "nih_label", "rsna_label", "patient", "age_years", "view")
+COLUMNS = ("file", "label", "doubtful", "patient", "age_years")
+AGREEMENT = 2 / 3
+"""Reports of a finding and view count from this share of films on which a radiologist's label says the same."""
 
 
 def convert(source: Path, out: Path) -> Counter[str]:
@@ -39,17 +43,27 @@ def convert(source: Path, out: Path) -> Counter[str]:
         rows = list(csv.DictReader(file))
     if not rows or (missing := [name for name in NEEDED if name not in rows[0]]):
         raise DatasetError(f"{table} has no {' and no '.join(missing) if rows else 'rows'}.")
-    found, counts = [], Counter[str]()
     for number, row in enumerate(rows, start=2):
-        by, labels = ("radiologist", BY_RADIOLOGISTS) if row["rsna_label"] else ("report", BY_REPORT)
-        said = row["rsna_label"] or row["nih_label"]
-        if said not in labels:
-            raise DatasetError(f"{table}, line {number}: the label {said} is not known.")
+        for name, labels in (("rsna_label", {"": "", **BY_RADIOLOGISTS}), ("nih_label", BY_REPORT)):
+            if row[name] not in labels:
+                raise DatasetError(f"{table}, line {number}: the label {row[name]} is not known.")
         if not (source / "images" / row["file"]).is_file():
             raise DatasetError(f"{table}, line {number}: {source / 'images' / row['file']} is missing.")
-        label = labels[said]
-        counts[f"{by}: {label or 'neither'}"] += 1
-        found.append((row["file"], {**row, "file": f"{by}/{row['file']}", "label": label}))
+    believed = {kind for kind, (same, n) in agreement(rows).items() if same >= AGREEMENT * n}
+    found, counts = [], Counter[str]()
+    for row in rows:
+        name, doubtful = row["file"], ""
+        if row["rsna_label"]:
+            by, label = "radiologist", BY_RADIOLOGISTS[row["rsna_label"]]
+            counts[f"{by}: {label or 'neither'}"] += 1
+        else:
+            by, label = "report", BY_REPORT[row["nih_label"]]
+            kind = (row["nih_label"], row["view"])
+            if kind not in believed:
+                label, doubtful = "", label
+            counts[f"{by}: {label or f'{doubtful}, doubtful'}"] += 1
+        row |= {"file": f"{by}/{row['file']}", "label": label, "doubtful": doubtful}
+        found.append((name, row))
     unfinished = out.with_name(out.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     for name, kept in found:
@@ -62,6 +76,18 @@ def convert(source: Path, out: Path) -> Counter[str]:
         writer.writerows(kept for _, kept in found)
     unfinished.rename(out)
     return counts
+
+
+def agreement(rows: Iterable[dict[str, str]]) -> dict[tuple[str, str], tuple[int, int]]:
+    """By the report's finding and the view: on how many films report and radiologist said the same, and of how many
+    that a radiologist called pneumonia or normal. Films that a radiologist called neither speak against no report."""
+    same, both = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for row in rows:
+        kind = (row["nih_label"], row["view"])
+        if label := BY_RADIOLOGISTS.get(row["rsna_label"]):
+            both[kind] += 1
+            same[kind] += label == BY_REPORT[row["nih_label"]]
+    return {kind: (same[kind], n) for kind, n in both.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,7 +29,11 @@ class DatasetError(ValueError):
 
 @dataclass(frozen=True)
 class LabelledFilm:
-    """One film on disk. `label` is None where the data do not say; `side` where `labels.csv` fixes the split."""
+    """One film on disk. `label` is None where the data do not say; `side` where `labels.csv` fixes the split.
+
+    `doubtful` is a label that the data give and nobody should learn from or be measured by. The split and the hash of
+    the data go by it all the same: what is held back does not change with what is believed.
+    """
 
     path: Path
     label: Label | None
@@ -37,6 +41,12 @@ class LabelledFilm:
     sha256: str
     age_years: float | None = None
     side: Literal["train", "validation"] | None = None
+    doubtful: Label | None = None
+
+    @property
+    def said(self) -> Label | None:
+        """What the data say, believed or not."""
+        return self.label or self.doubtful
 
     @property
     def target(self) -> int:
@@ -61,8 +71,9 @@ class Split:
 def read_folder(directory: Path) -> list[LabelledFilm]:
     """Films of `directory/NORMAL` and `directory/PNEUMONIA`, or of `directory/labels.csv`, in a stable order.
 
-    `labels.csv` has `file` (relative to the folder) and `label`, and may have `patient`, `age_years` and `split`
-    (train or validation). Raises `DatasetError` where neither is there, or a row is wrong.
+    `labels.csv` has `file` (relative to the folder) and `label`, and may have `patient`, `age_years`, `split` (train or
+    validation) and, for films without a label, `doubtful` (one that is not believed). Raises `DatasetError` where
+    neither is there, or a row is wrong.
     """
     table = directory / "labels.csv"
     if table.is_file():
@@ -156,9 +167,11 @@ def _read_row(table: Path, number: int, row: dict[str, str]) -> LabelledFilm:
     path = table.parent / row["file"]
     if not path.is_file():
         raise DatasetError(f"{table}, line {number}: there is no file {row['file']}.")
-    label = (row["label"] or "").strip().upper()
-    if label not in ("", *LABELS):
-        raise DatasetError(f"{table}, line {number}: the label is {label}, not NORMAL or PNEUMONIA.")
+    label, doubtful = (
+        _read_label(table, number, name, row.get(name) or "") for name in ("label", "doubtful")
+    )
+    if label and doubtful:
+        raise DatasetError(f"{table}, line {number}: a label is believed or doubtful, not both.")
     side = (row.get("split") or "").strip().lower()
     if side not in ("", "train", "validation"):
         raise DatasetError(f"{table}, line {number}: the split is {side}, not train or validation.")
@@ -169,12 +182,22 @@ def _read_row(table: Path, number: int, row: dict[str, str]) -> LabelledFilm:
         raise DatasetError(f"{table}, line {number}: the age is {age}, not a number of years.") from error
     return LabelledFilm(
         path,
-        "PNEUMONIA" if label == "PNEUMONIA" else "NORMAL" if label == "NORMAL" else None,
+        label,
         (row.get("patient") or "").strip() or patient_of(path),
         sha256(path),
         age_years,
         "train" if side == "train" else "validation" if side == "validation" else None,
+        doubtful,
     )
+
+
+def _read_label(table: Path, number: int, column: str, cell: str) -> Label | None:
+    word = cell.strip().upper()
+    found: dict[str, Label | None] = {"": None, "NORMAL": "NORMAL", "PNEUMONIA": "PNEUMONIA"}
+    if word not in found:
+        what = "label" if column == "label" else "doubtful label"
+        raise DatasetError(f"{table}, line {number}: the {what} is {word}, not NORMAL or PNEUMONIA.")
+    return found[word]
 
 
 def _groups(films: Sequence[LabelledFilm]) -> list[list[LabelledFilm]]:
@@ -196,7 +219,7 @@ def _groups(films: Sequence[LabelledFilm]) -> list[list[LabelledFilm]]:
 
 
 def _majority(group: Sequence[LabelledFilm]) -> Label:
-    ill = sum(film.target for film in group)
+    ill = sum(film.said == "PNEUMONIA" for film in group)
     return "PNEUMONIA" if 2 * ill >= len(group) else "NORMAL"
 
 
@@ -209,7 +232,7 @@ def _order(film: LabelledFilm) -> tuple[str, str, str]:
 
 
 def _line(film: LabelledFilm) -> str:
-    return f"{film.sha256} {film.label}"
+    return f"{film.sha256} {film.said}"
 
 
 def _digest(lines: Iterable[str]) -> str:

@@ -129,7 +129,7 @@ class SecondPopulation:
         self.films = dataset.read_folder(folder) if folder else []
         self.pictures = evidence.read(self.films)
         if also:
-            labelled = [film for film in self.films if film.label]
+            labelled = [film for film in self.films if film.said]
             measuring = {film.patient for film in dataset.split(labelled, SECOND_SHARE, seed).validation}
         else:
             patients = sorted({film.patient for film in self.films})
@@ -140,6 +140,11 @@ class SecondPopulation:
         trained = set(self.limiting) if also else set()
         self.training = [i for i in self.limiting if also and self.films[i].label]
         self.measured = [i for i, film in enumerate(self.films) if film.label and i not in trained]
+
+    @property
+    def doubtful(self) -> list[LabelledFilm]:
+        """Films with a label that nobody learns from or is measured by; they try the gate alone."""
+        return [film for film in self.films if film.doubtful]
 
     @property
     def hashes(self) -> dict[str, str]:

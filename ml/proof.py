@@ -316,6 +316,10 @@ def _population(
         f"{theirs.specificity:.2f} ({theirs.specificity_ci[0]:.2f} to {theirs.specificity_ci[1]:.2f}), against an "
         f"AUC of {figures.auc:.3f} on the films of the first population."
     )
+    if second.doubtful:
+        found["evidence"] += (
+            f" {len(second.doubtful)} films with doubtful labels neither taught nor measured it."
+        )
     if theirs.auc >= SECOND_AUC and ages and their_ages:
         found["age_years"] = [ages, list(their_ages)]
         found["refuse_from_years"] = None

@@ -159,6 +159,8 @@ def train(
         task["teachers"] = taught.described
     if also:
         task["also"] = {**second.hashes, "share": also.share}
+        if second.doubtful:
+            task["also"]["doubtful"] = dataset.data_hash(second.doubtful)
     checkpoints = fitting.Checkpoints(out.with_name(out.name + ".unfinished"), task)
     prepared = prepare(films, divided, side, recipe)
     _make_repeatable(seed)

@@ -16,6 +16,9 @@ ROWS = [
     ("c.png", "Pneumonia", "Normal", "PA", "30", "62"),
     ("d.png", "No Finding", "No Lung Opacity / Not Normal", "PA", "40", "63"),
     ("e.png", "No Finding", "", "PA", "50", "64"),
+    ("f.png", "No Finding", "Normal", "PA", "51", "65"),
+    ("g.png", "Pneumonia", "", "PA", "31", "66"),
+    ("h.png", "Pneumonia", "", "LL", "32", "67"),
 ]
 
 
@@ -47,10 +50,33 @@ def test_what_a_radiologist_said_counts_before_the_report(
         "c.png": ("NORMAL", "radiologist", 30),
         "d.png": (None, "radiologist", 40),
         "e.png": ("NORMAL", "report", 50),
+        "f.png": ("NORMAL", "radiologist", 51),
+        "g.png": (None, "report", 31),
+        "h.png": (None, "report", 32),
+    }
+    # Radiologists saw none in the one film of such a report that they read, and read none of the other kind.
+    assert {film.path.name: film.doubtful for film in films.values() if film.doubtful} == {
+        "g.png": "PNEUMONIA",
+        "h.png": "PNEUMONIA",
     }
     assert films["a.png"].patient == films["b.png"].patient
-    assert len({film.patient for film in films.values()}) == 4
-    assert "1 radiologist: neither" in capsys.readouterr().out
+    assert len({film.patient for film in films.values()}) == 7
+    told = capsys.readouterr().out
+    for words in ("1 radiologist: neither", "2 report: PNEUMONIA, doubtful", "1 report: NORMAL"):
+        assert words in told
+
+
+def test_reports_are_believed_as_often_as_radiologists_agreed(tmp_path: Path) -> None:
+    """Two of three are enough; what a radiologist called neither does not count. The data stay the same data."""
+    said = ["Lung Opacity", "Lung Opacity", "Normal", "No Lung Opacity / Not Normal", ""]
+    for wrong, labels in ((0, ("PNEUMONIA", None)), (1, (None, "PNEUMONIA"))):
+        rows = [
+            (f"{number}.png", "Pneumonia", one, "AP", "50", str(number))
+            for number, one in enumerate([*said, *["Normal"] * wrong])
+        ]
+        chestxray8.convert(written(tmp_path / f"source-{wrong}", rows), tmp_path / f"out-{wrong}")
+        films = dataset.read_folder(tmp_path / f"out-{wrong}")
+        assert [(film.label, film.doubtful) for film in films if film.path.name == "4.png"] == [labels]
 
 
 def test_the_order_of_the_table_makes_no_other_data_set(source: Path, tmp_path: Path) -> None:
@@ -69,7 +95,8 @@ def test_the_order_of_the_table_makes_no_other_data_set(source: Path, tmp_path: 
             lambda text: text.replace("Lung Opacity,AP", "Opacity,AP"),
             "line 2: the label Opacity is not known",
         ),
-        (lambda text: text.replace("e.png", "f.png"), "images/f.png is missing"),
+        (lambda text: text.replace("Pneumonia,Normal", "Cold,Normal"), "line 4: the label Cold"),
+        (lambda text: text.replace("e.png", "x.png"), "images/x.png is missing"),
         (lambda text: text.replace("patient", "who"), "has no patient"),
         (lambda text: text.splitlines()[0], "has no rows"),
     ],

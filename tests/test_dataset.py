@@ -61,12 +61,39 @@ def test_a_table_gives_label_patient_age_and_side(tmp_path: Path) -> None:
         _ = second.target
 
 
+def test_a_doubtful_label_is_no_label_and_changes_nothing_of_the_split(tmp_path: Path) -> None:
+    rows = [(label, number) for label in LABELS for number in range(12)]
+    for label, number in rows:
+        (tmp_path / f"{label}-{number}.png").write_bytes(png(grey(seed=number + 12 * LABELS.index(label))))
+
+    def read(doubted: int) -> list[LabelledFilm]:
+        lines = ["file,label,doubtful"]
+        for label, number in rows:
+            cells = (",", label) if label == "PNEUMONIA" and number < doubted else (label, ",")
+            lines.append(f"{label}-{number}.png,{''.join(cells)}")
+        (tmp_path / "labels.csv").write_text("\n".join(lines))
+        return read_folder(tmp_path)
+
+    believed, doubted = read(0), read(4)
+    assert dataset.counts(doubted) == {"NORMAL": 12, "PNEUMONIA": 8, "patients": 24}
+    assert [film.doubtful for film in doubted if not film.label] == ["PNEUMONIA"] * 4
+    assert dataset.data_hash(believed) == dataset.data_hash(doubted)
+    first, second = split(believed, 0.3, 2), split(doubted, 0.3, 2)
+    assert first.hash == second.hash
+    assert [film.path for film in first.validation] == [film.path for film in second.validation]
+    # Where none of a class is believed, a side lacks it.
+    with pytest.raises(DatasetError, match="No PNEUMONIA films"):
+        split(read(12), 0.3, 2)
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [
         ("name,label\na.png,NORMAL\n", "columns file and label"),
         ("file,label\nmissing.png,NORMAL\n", r"line 2: there is no file missing\.png"),
         ("file,label\na.png,ILL\n", "the label is ILL"),
+        ("file,label,doubtful\na.png,,ILL\n", "the doubtful label is ILL"),
+        ("file,label,doubtful\na.png,NORMAL,NORMAL\n", "believed or doubtful, not both"),
         ("file,label,age_years\na.png,NORMAL,old\n", "the age is old"),
         ("file,label,split\na.png,NORMAL,test\n", "the split is test"),
         ("file,label\n", "names no films"),

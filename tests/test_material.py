@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from ml import dataset, fitting
 from ml.material import Proof, Second, SecondPopulation
-from tests.ml_films import chest
+from ml.train import train
+from tests.ml_films import chest, data_set
 
 
 def population(folder: Path, ages: list[float | None]) -> SecondPopulation:
@@ -50,3 +52,59 @@ def test_the_range_of_ages_is_that_of_nearly_all(
     found = population(tmp_path / "others", ages)
     assert len(found.measured) == 40
     assert found.ages() == expected
+
+
+def doubted(folder: Path, patients: set[str]) -> None:
+    """Write a table in which the labels of these patients' films are doubtful."""
+    rows = [
+        f"{film.path.relative_to(folder)},{film.patient},"
+        + (f",{film.said}" if film.patient in patients else f"{film.said},")
+        for film in dataset.read_folder(folder)
+    ]
+    (folder / "labels.csv").write_text("\n".join(["file,patient,label,doubtful", *rows]))
+
+
+def test_films_with_doubtful_labels_neither_teach_nor_measure_and_move_no_other(tmp_path: Path) -> None:
+    folder = data_set(tmp_path / "others", 8)
+    before = SecondPopulation(Proof(), Second(folder), seed=1)
+    trained = {before.films[i].patient for i in before.training}
+    measured = {before.films[i].patient for i in before.measured}
+    ill = {film.patient for film in before.films if film.label == "PNEUMONIA"}
+    chosen = {min(trained & ill), min(measured & ill)}
+    doubted(folder, chosen)
+    after = SecondPopulation(Proof(), Second(folder), seed=1)
+    assert {film.patient for film in after.doubtful} == chosen
+    assert {after.films[i].patient for i in after.training} == trained - chosen
+    assert {after.films[i].patient for i in after.measured} == measured - chosen
+    assert after.hashes == before.hashes
+    for name in ("limiting", "held_back"):
+        kept = [sorted(one.films[i].path for i in getattr(one, name)) for one in (before, after)]
+        assert kept[0] == kept[1]
+
+
+def test_a_version_can_learn_on_when_labels_are_doubted(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The films that judge stay those that it never learned from, and an interrupted training keeps its labels."""
+    monkeypatch.setattr("ml.draws.BATCH", 8)
+    others, out = data_set(tmp_path / "others", 8), tmp_path / "next"
+    first = train(films, tmp_path / "first", epochs=1, seed=5, also=Second(others))
+    assert "doubtful" not in first.population["evidence"]
+
+    def stop(progress: fitting.Progress) -> None:
+        if progress.finished_epoch:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(films, out, epochs=2, seed=5, init=tmp_path / "first", also=Second(others), progress=stop)
+    read = dataset.read_folder(others)
+    one = min(film.patient for film in read if film.label == "PNEUMONIA")
+    doubted(others, {one})
+    with pytest.raises(fitting.ResumeError):
+        train(films, out, epochs=2, seed=5, init=tmp_path / "first", also=Second(others))
+    following = train(
+        films, tmp_path / "other", epochs=1, seed=5, init=tmp_path / "first", also=Second(others)
+    )
+    assert following.data["second"] == first.data["second"]
+    number = sum(film.patient == one for film in read)
+    assert f"{number} films with doubtful labels neither taught" in following.population["evidence"]
