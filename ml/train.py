@@ -158,9 +158,8 @@ def train(
     if taught:
         task["teachers"] = taught.described
     if also:
-        task["also"] = {**second.hashes, "share": also.share}
-        if second.doubtful:
-            task["also"]["doubtful"] = dataset.data_hash(second.doubtful)
+        doubted = {"doubtful": dataset.data_hash(second.doubtful)} if second.doubtful else {}
+        task["also"] = {**second.hashes, "share": also.share, **doubted}
     checkpoints = fitting.Checkpoints(out.with_name(out.name + ".unfinished"), task)
     prepared = prepare(films, divided, side, recipe)
     _make_repeatable(seed)
