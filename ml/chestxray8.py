@@ -3,9 +3,9 @@
 `SOURCE` holds `images/` and a `labels.csv` of the columns `file`, `nih_label` (mined from reports; Wang et al., CVPR
 2017), `rsna_label` (read by radiologists for the RSNA Pneumonia Detection Challenge 2018, empty where it was not),
 `patient`, `age_years` and `view` (AP or PA). What a radiologist said counts before the report. A report counts where
-radiologists mostly agreed with such reports, of the same finding and view: of reports of pneumonia on films that were
-taken standing, most did not show one. `DIR` is then a data set whose hash, and whose held-back patients with it, depend
-on nothing but the films and labels.
+radiologists mostly agreed with such reports, of the same finding and view: where a report said pneumonia of a film that
+was taken standing, they mostly saw none. What it said is then doubtful (see `ml.dataset`). `DIR` is a data set whose
+hash, and whose held-back patients with it, depend on nothing but the films and what was said of them.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ AGREEMENT = 2 / 3
 """Reports of a finding and view count from this share of films on which a radiologist's label says the same."""
 
 
-def convert(source: Path, out: Path) -> Counter[str]:
-    """Write the data set, and return how many films have which label, by who gave it.
+def convert(source: Path, out: Path, *, every_report: bool = False) -> Counter[str]:
+    """Write the data set, and return how many films have which label, by who gave it. With `every_report`, none is
+    doubtful.
 
     Raises `DatasetError` for a table or a film that is missing or not as it should be; then there is no `out`.
     """
@@ -59,7 +60,7 @@ def convert(source: Path, out: Path) -> Counter[str]:
         else:
             by, label = "report", BY_REPORT[row["nih_label"]]
             kind = (row["nih_label"], row["view"])
-            if kind not in believed:
+            if kind not in believed and not every_report:
                 label, doubtful = "", label
             counts[f"{by}: {label or f'{doubtful}, doubtful'}"] += 1
         row |= {"file": f"{by}/{row['file']}", "label": label, "doubtful": doubtful}
@@ -97,9 +98,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="images/ and labels.csv")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
+    parser.add_argument(
+        "--every-report",
+        action="store_true",
+        help="believe every report, as was done for lite0-6 to lite0-10",
+    )
     options = parser.parse_args(arguments)
     try:
-        counts = convert(options.source, options.out)
+        counts = convert(options.source, options.out, every_report=options.every_report)
     except DatasetError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

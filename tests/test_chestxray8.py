@@ -79,6 +79,16 @@ def test_reports_are_believed_as_often_as_radiologists_agreed(tmp_path: Path) ->
         assert [(film.label, film.doubtful) for film in films if film.path.name == "4.png"] == [labels]
 
 
+def test_every_report_can_be_believed_and_the_data_stay_the_same(source: Path, tmp_path: Path) -> None:
+    ways = {"some": [], "all": ["--every-report"]}
+    for name, options in ways.items():
+        assert chestxray8.main([str(source), "--out", str(tmp_path / name), *options]) == 0
+    some, every = (dataset.read_folder(tmp_path / name) for name in ways)
+    assert [film.label for film in every if film.path.name in ("g.png", "h.png")] == ["PNEUMONIA"] * 2
+    assert not any(film.doubtful for film in every)
+    assert dataset.data_hash(some) == dataset.data_hash(every)
+
+
 def test_the_order_of_the_table_makes_no_other_data_set(source: Path, tmp_path: Path) -> None:
     chestxray8.convert(source, tmp_path / "one")
     lines = (source / "labels.csv").read_text().splitlines()
