@@ -258,12 +258,14 @@ def _weights_lines(card: Card) -> list[str]:
             *_judged_table([(row["weights"], row) for row in found]),
         ]
     if found := card.training.get("shares"):
-        kept = min(found, key=lambda row: row.get("worst_loss", row["val_loss"]))
+        kept = min(found, key=lambda row: row.get("weighed_loss", row.get("worst_loss", row["val_loss"])))
+        both = "weighed_loss" in kept and "also_val_loss" in kept
         lines += [
             "",
             f"Training started from another version. The weights lie at {kept['share']:.0%} of the way from that "
             "version's to those that were learned, where the validation loss is lowest"
-            + (" under the change of the stress table that is hardest for them:" if "worst" in kept else ":"),
+            + (" under the change of the stress table that is hardest for them" if "worst" in kept else "")
+            + (", that on the second population counting beside it with its share:" if both else ":"),
             *_judged_table([(f"{row['share']:.0%} of the way", row) for row in found]),
         ]
         if "worst" in kept:
@@ -271,7 +273,9 @@ def _weights_lines(card: Card) -> list[str]:
                 "",
                 "What they lose under that change: "
                 + "; ".join(
-                    f"{row['share']:.0%} of the way {row['worst_loss']:.4f} ({row['worst']})" for row in found
+                    f"{row['share']:.0%} of the way {row['worst_loss']:.4f} ({row['worst']})"
+                    + (f", with the second population {row['weighed_loss']:.4f}" if both else "")
+                    for row in found
                 )
                 + ".",
             ]

@@ -89,7 +89,7 @@ def train_variants(
     if len(shares) > 1:
         ways = [_between(start, found, share) for share in shares]
         rows = _judge_ways(model, ways, prepared, judged, also, seeds[0])
-        best = min(range(len(rows)), key=lambda place: rows[place]["worst_loss"])
+        best = min(range(len(rows)), key=lambda place: rows[place]["weighed_loss"])
         model.set_weights(ways[best])
         states[0].shares = [{"share": share, **row} for share, row in zip(shares, rows, strict=True)]
     return states[0]
@@ -104,7 +104,8 @@ def _judge_ways(
     seed: int,
 ) -> list[dict[str, Any]]:
     """For each set of weights what an epoch is judged by, and besides `worst`, the change of the stress table under
-    which it loses most, and `worst_loss`, what it loses there: always as the version will serve them.
+    which it loses most, `worst_loss`, what it loses there, and `weighed_loss`: that and the loss on a second
+    population, which counts with its share, as it does for an epoch. All of it is as the version will serve them.
 
     The same validation films are judged under every change, both classes alike.
     """
@@ -131,9 +132,11 @@ def _judge_ways(
             for stress, some in films.items()
         }
         worst = max(losses, key=lambda stress: losses[stress])
-        found.append(
-            fitting.judge(answers, judged, also) | {"worst": worst, "worst_loss": losses[worst]},
-        )
+        row = fitting.judge(answers, judged, also)
+        weighed = losses[worst]
+        if also:
+            weighed = (1 - also.share) * weighed + also.share * row["also_val_loss"]
+        found.append(row | {"worst": worst, "worst_loss": losses[worst], "weighed_loss": round(weighed, 6)})
     return found
 
 

@@ -12,8 +12,10 @@ from ml import artifact, evidence, fitting, network
 from ml.dataset import read_folder, split
 from ml.fitting import Progress
 from ml.images import AREA_MEANS, Preparation, read_radiograph
+from ml.material import Second, SecondPopulation, ready
 from ml.stress import STRESSES
 from ml.train import Proof, train
+from tests.ml_films import data_set
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +90,26 @@ def test_variants_are_averaged_also_after_an_interruption(films: Path, tmp_path:
         np.abs(one - other).max() > 1e-4
         for one, other in zip(*(model.get_weights() for model in networks), strict=True)
     )
+
+
+def test_what_a_second_population_loses_counts_where_a_way_is_chosen(
+    films: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ml.draws.BATCH", 8)
+    others = data_set(tmp_path / "others", 6)
+    also = Second(others, 0.5, "drawn adults")
+    found = train(films, tmp_path / "next", epochs=1, seed=5, init=trained, also=also)
+    rows = found.training["shares"]
+    for row in rows:
+        assert row["weighed_loss"] == pytest.approx((row["worst_loss"] + row["also_val_loss"]) / 2, abs=1e-5)
+    best = min(rows, key=lambda row: row["weighed_loss"])
+    second = SecondPopulation(Proof(), also, 5)
+    inputs = ready(second.pictures_of(second.measured), Preparation(62, AREA_MEANS))
+    kept = keras.saving.load_model(tmp_path / "next" / artifact.KERAS_FILE, compile=False)
+    losses = fitting.losses(fitting.logits(kept, inputs), second.targets(second.measured))
+    assert losses["val_loss"] == pytest.approx(best["also_val_loss"], abs=1e-4)
+    assert len({row["also_val_loss"] for row in rows}) == 4
+    told = (tmp_path / "next" / artifact.MODEL_CARD).read_text()
+    assert f"lie at {best['share']:.0%} of the way" in told
+    assert "that on the second population counting beside it with its share:" in told
+    assert f"with the second population {best['weighed_loss']:.4f}" in told
