@@ -310,7 +310,7 @@ def _population(
         return found
     found["evidence"] = (
         f"It also learned from {len(second.training)} {second.name}. On {theirs.n} others ({ill} of them pneumonia), "
-        "of patients from whom it had not learned, but which took part in the choice of the epoch, its AUC was "
+        "of patients from whom it had not learned, but which took part in the choice of the weights, its AUC was "
         f"{theirs.auc:.2f} (95 % interval {low:.2f} to {high:.2f}), sensitivity {theirs.sensitivity:.2f} "
         f"({theirs.sensitivity_ci[0]:.2f} to {theirs.sensitivity_ci[1]:.2f}) and specificity "
         f"{theirs.specificity:.2f} ({theirs.specificity_ci[0]:.2f} to {theirs.specificity_ci[1]:.2f}), against an "
