@@ -44,7 +44,7 @@ def train_variants(
     With several `shares`, it has those between its start and the mean that lose least under the change of the stress
     table that is hardest for them: so it keeps what the start knew of films unlike these (Wortsman et al., "Robust
     fine-tuning of zero-shot models", CVPR 2022). The mean loss would not tell: it differs little from share to share
-    where one kind of film is read twice as well by one of them.
+    where one kind of film is read twice as well by one of them. What is lost on a second population counts beside it.
 
     Trainings from one start that differ in order and changes end in one valley, and its middle holds better on films
     of another kind than any point of its sides (Wortsman et al., "Model soups", ICML 2022; Ramé et al., "Diverse
