@@ -318,7 +318,8 @@ def _population(
     )
     if second.doubtful:
         found["evidence"] += (
-            f" {len(second.doubtful)} films with doubtful labels neither taught nor measured it."
+            f" {len(second.doubtful)} films with doubtful labels neither taught nor measured it; if it started from "
+            "another version or was taught by one, that one may have learned from them."
         )
     if theirs.auc >= SECOND_AUC and ages and their_ages:
         found["age_years"] = [ages, list(their_ages)]
