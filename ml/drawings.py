@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from scipy import ndimage
+from scipy import ndimage, special
 
 from ml.images import resize
 
@@ -249,6 +249,30 @@ def _half(films: Films, generator: np.random.Generator) -> Drawing:
     return np.asarray(resize(np.ascontiguousarray(film[top:bottom, :width]), SIDE), dtype=np.float64)
 
 
+def _slice_along(films: Films, generator: np.random.Generator) -> Drawing:
+    """A slice from shoulder to shoulder, with the lungs of a film: black holes in a body of nearly one grey."""
+    film = resize(films[int(generator.integers(len(films)))], SIDE)
+    soft = ndimage.gaussian_filter(film, generator.uniform(0.8, 2.5))
+    inside = _ellipse(0.5, 0.5, 0.55, generator.uniform(0.38, 0.6), generator.uniform(2.5, 6)) < 1
+    level = np.quantile(soft[inside], generator.uniform(0.3, 0.55))
+    lung = special.expit((level - soft) / generator.uniform(0.004, 0.025))
+    flesh = generator.uniform(0.4, 0.8)
+    body = flesh + generator.uniform(0.0, 0.25) * (soft - soft.mean())
+    heart = _ellipse(
+        generator.uniform(0.45, 0.65), generator.uniform(0.42, 0.6), *generator.uniform(0.1, 0.25, 2)
+    )
+    body += generator.uniform(0, 0.3) * (heart < 1)
+    # Ribs are cut across: a row of spots around the lungs.
+    rim = ndimage.gaussian_gradient_magnitude(ndimage.gaussian_filter(lung, 2), 1.5)
+    spots = (_Y % generator.uniform(0.07, 0.12)) < 0.035
+    body += generator.uniform(0, 0.4) * spots * rim / max(float(rim.max()), 1e-6)
+    air = generator.uniform(0, 0.25) * flesh
+    vessels = ndimage.gaussian_filter(generator.standard_normal((SIDE, SIDE)), generator.uniform(0.6, 1.2))
+    air = air + generator.uniform(0, 0.3) * np.clip(vessels / vessels.std() - 1.5, 0, None)
+    picture = np.where(inside, lung * air + (1 - lung) * body, 0)
+    return _finished(picture, generator, turns=False)
+
+
 def _sheet(films: Films, generator: np.random.Generator) -> Drawing:
     """Several films on one sheet."""
     across, down = ((2, 1), (1, 2), (2, 2), (3, 2))[int(generator.integers(4))]
@@ -284,6 +308,7 @@ KINDS: dict[str, Callable[[Films, np.random.Generator], Drawing]] = {
     "rows of dashes": _plain(_lines),
     "overlapping leaves, as in photographs": _plain(_leaves),
     "slices of a trunk": _plain(_trunk_slice),
+    "slices along a trunk": _slice_along,
     "slices of a head": _plain(_head_slice),
     "chests from the side": _plain(_lateral),
     "bones": _plain(_limb),

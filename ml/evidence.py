@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ml import drawings, gate, gatefit, metrics, strangers
+from ml import drawings, gate, gatefit, metrics, projection, strangers
 from ml.dataset import LabelledFilm
 from ml.gate import GateParameters, Likeness
 from ml.images import Preparation, Radiograph, fit, read_radiograph, standardise
+from ml.projection import Chest
 from ml.runtime import Runtime
 from ml.strangers import Stranger
 from ml.stress import AS_THEY_ARE, STRESSES, changed
@@ -160,6 +161,8 @@ def gate_rates(
         *_drawn_rates(side, parameters, generator),
         *_stranger_rates("taught with", strangers.teaching(), parameters, generator, wanted),
         *_stranger_rates("of other packages", strangers.measuring(), parameters, generator, wanted),
+        *_chest_rates("that taught it", strangers.teaching_chests(), parameters, generator, wanted),
+        *_chest_rates("of another package", strangers.measuring_chests(), parameters, generator, wanted),
     ]
     if others:
         side = np.stack([fit(film, 128) for film in others])
@@ -175,8 +178,7 @@ def gate_rates(
 def _turned_rates(name: str, films: Films, parameters: GateParameters) -> list[dict[str, Any]]:
     return [
         _rate(f"{name}, {kind}", [_radiograph(gatefit.turned(film, kind)) for film in films], parameters)
-        for kind in gate.KINDS
-        if kind not in ("film", "other")
+        for kind in gate.TURNED
     ]
 
 
@@ -227,6 +229,28 @@ def _stranger_rates(
             _rate(f"cuts of {kind}, {name}", cuts, parameters),
         ]
     return rows
+
+
+def _chest_rates(
+    name: str,
+    chests: Sequence[Chest],
+    parameters: GateParameters,
+    generator: np.random.Generator,
+    wanted: int,
+) -> list[dict[str, Any]]:
+    """Of CTs of chests: films from the side and slices, which must be refused, and films from the front, which must
+    not; no rows without a CT."""
+    if not chests:
+        return []
+    pictures = {
+        "chests from the side": projection.films(chests, True, wanted, generator),
+        "slices of a chest": projection.slices(chests, wanted, generator),
+        "chests from the front": projection.films(chests, False, wanted, generator),
+    }
+    return [
+        _rate(f"{kind}, of a CT {name}", [_radiograph(film) for film in found], parameters)
+        for kind, found in pictures.items()
+    ]
 
 
 def _radiograph(film: Films) -> Radiograph:

@@ -21,7 +21,9 @@ SIDE = 32
 FINE_SIDE = 64
 """The size, in pixels, at which edges are looked at."""
 ZONES, DIRECTIONS = 8, 8
-KINDS = ("film", "turned left", "upside down", "turned right", "inverted", "other")
+KINDS = ("film", "turned left", "upside down", "turned right", "inverted", "other", "from the side")
+"""Gates of earlier versions know fewer of them, in this order."""
+TURNED = KINDS[1:5]
 MIN_RESOLUTION = 128
 MAX_WIDE, MAX_TALL = 3.5, 2.0
 """Films of small children, cut to the lungs, are up to 3.2 times as wide as high; none is much higher than wide."""
@@ -34,6 +36,7 @@ _ADVICE = {
     "turned right": "The film seems to lie on its side; turn it upright and upload it again.",
     "inverted": "Black and white seem to be swapped; export the film with bones in white and upload it again.",
     "other": "This does not look like a frontal chest film.",
+    "from the side": "This looks like a chest film taken from the side; only frontal films are answered.",
 }
 _FAINT = 0.004
 """Share of all edges below which a zone counts as flat."""
@@ -51,9 +54,9 @@ class GateParameters:
 
     `mean` (d,), `components` (k, d), `scale` (k,) deviations of the scores; of the edges likewise `edge_mean` (e,) and
     `edge_components` (m, e), scaled already; the head's `hidden_kernel` (k + m, h), `hidden_bias` (h,), `kind_kernel`
-    (h, 6), `kind_bias` (6,). Limits, scalars: `rest_limit` on the share of the picture that the components leave and
-    `distance_limit` on the mean squared standardised score; `film_limits` (5,) on the log odds of being a film rather
-    than each other kind. Versions made before edges were looked at have m = 0.
+    (h, n), `kind_bias` (n,) for the first n of `KINDS`. Limits, scalars: `rest_limit` on the share of the picture that
+    the components leave and `distance_limit` on the mean squared standardised score; `film_limits` (n - 1,) on the log
+    odds of being a film rather than each other kind. Versions made before edges were looked at have m = 0.
     """
 
     mean: Array
@@ -73,7 +76,7 @@ class GateParameters:
 @dataclass(frozen=True)
 class Likeness:
     """How a picture lies to the training films: the share of it that the components leave, the mean squared
-    standardised score, and the log odds (5,) of an upright film against each other kind."""
+    standardised score, and the log odds (n - 1,) of an upright film against each other kind."""
 
     rest: float
     distance: float

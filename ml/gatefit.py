@@ -2,7 +2,7 @@
 
 Only training films teach it, and films of a second population that trains; the limits come from other films. Pictures
 of the kind "other" are drawn by chance (`ml.drawings`), and where packages that carry pictures are installed, cut from
-those (`ml.strangers`).
+those (`ml.strangers`); where one carries the CT of a chest, it is seen from the side (`ml.projection`).
 """
 
 from __future__ import annotations
@@ -16,37 +16,50 @@ from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.neural_network import MLPClassifier
 
-from ml import drawings
+from ml import drawings, projection
 from ml.augment import augment
 from ml.gate import FINE_SIDE, KINDS, GateParameters, Likeness, edges, reduced
 from ml.images import resize, standardise
+from ml.projection import Chest
 from ml.strangers import SLICES, Stranger
 
 Films = NDArray[np.float32]
 COMPONENTS = 64
 EDGE_COMPONENTS = 96
-HIDDEN = 48
+HIDDEN = 128
 HEADS = 4
 """Heads whose log odds are averaged: where films are strange to them, single heads err each in its own way."""
 VARIANTS = 2
 """How many changed copies of each film teach the head."""
-PASSES = 15
+PASSES = 25
 MARGIN = 1.4
 """Limits on what the components say lie this factor beyond the films that set them: films of other hospitals lie
 farther out than those, and most of what is no film is far beyond."""
-KIND_SHARES = (0.0, 0.1, 0.15, 0.1, 0.15, 0.5)
+KIND_SHARES = (0.0, 0.1, 0.15, 0.1, 0.15, 0.4, 0.1)
 """How often each of `ml.gate.KINDS` is drawn to teach, beside as many films as they are together."""
 STRANGERS = 0.3
 """Share of pictures of packages among the others, where there are any."""
+DRAWN_BESIDE = "chests from the side"
+SLICED = 0.25
+"""Share of slices of the CTs of chests among the others, where there are such CTs."""
+PROJECTED = 0.8
+"""Share of the films from the side that are taken of a CT and not drawn, where there is one."""
+FRONTS = 0.1
+"""How many chests of the same CTs, seen from the front, teach as films, as a share of these."""
 
 
-def fit_gate(films: Films, seed: int, strangers: Sequence[Stranger] = ()) -> GateParameters:
+def fit_gate(
+    films: Films, seed: int, strangers: Sequence[Stranger] = (), chests: Sequence[Chest] = ()
+) -> GateParameters:
     """Fit on training films (n, side, side) in 0..1. The limits are open until `with_limits` sets them."""
     generator = np.random.default_rng([seed, 101])
     upright = [_fine(film) for film in films] + [
         _fine(_framed(augment(film, generator), generator)) for film in films for _ in range(VARIANTS)
     ]
-    others, kinds = _others(films, strangers, len(upright), generator)
+    if chests:
+        front = projection.films(chests, False, round(FRONTS * len(films)), generator)
+        upright += [_fine(augment(film, generator)) for film in front]
+    others, kinds = _others(films, strangers, chests, len(upright), generator)
     coarse = np.stack([reduced(film) for film in upright])
     pca = PCA(min(COMPONENTS, len(upright) - 1), svd_solver="covariance_eigh", random_state=seed).fit(coarse)
     scale = np.sqrt(np.maximum(pca.explained_variance_, 1e-6))
@@ -136,14 +149,20 @@ def square(picture: Films) -> Films:
 
 
 def _others(
-    films: Films, strangers: Sequence[Stranger], wanted: int, generator: np.random.Generator
+    films: Films,
+    strangers: Sequence[Stranger],
+    chests: Sequence[Chest],
+    wanted: int,
+    generator: np.random.Generator,
 ) -> tuple[list[Films], NDArray[np.int64]]:
     """Pictures that are no upright film, as the gate sees them, and their kinds."""
     pictures, kinds = [], []
     for _ in range(wanted):
         kind = int(generator.choice(len(KINDS), p=KIND_SHARES))
         if KINDS[kind] == "other":
-            picture = _other(films, strangers, generator)
+            picture = _other(films, strangers, chests, generator)
+        elif KINDS[kind] == "from the side":
+            picture = _beside(films, chests, generator)
         else:
             film = augment(films[int(generator.integers(len(films)))], generator)
             picture = turned(film, KINDS[kind])
@@ -152,7 +171,19 @@ def _others(
     return pictures, np.array(kinds)
 
 
-def _other(films: Films, strangers: Sequence[Stranger], generator: np.random.Generator) -> Films:
+def _beside(films: Films, chests: Sequence[Chest], generator: np.random.Generator) -> Films:
+    if chests and generator.random() < PROJECTED:
+        (found,) = projection.films(chests, True, 1, generator)
+        return augment(found, generator)
+    return drawings.draw(DRAWN_BESIDE, films, generator)
+
+
+def _other(
+    films: Films, strangers: Sequence[Stranger], chests: Sequence[Chest], generator: np.random.Generator
+) -> Films:
+    if chests and generator.random() < SLICED:
+        (slice_,) = projection.slices([chests[int(generator.integers(len(chests)))]], 1, generator)
+        return augment(slice_, generator)
     if strangers and generator.random() < STRANGERS:
         # Each kind as often as any other, however many pictures of it there are.
         kinds = sorted({stranger.kind for stranger in strangers})
@@ -161,7 +192,7 @@ def _other(films: Films, strangers: Sequence[Stranger], generator: np.random.Gen
         picture = cut(some[int(generator.integers(len(some)))], generator)
         curved = np.clip(picture, 0, 1) ** np.float32(np.exp(generator.uniform(-0.6, 0.6)))
         return 1 - curved if generator.random() < 0.2 else curved
-    names = list(drawings.KINDS)
+    names = [name for name in drawings.KINDS if name != DRAWN_BESIDE]
     return drawings.draw(names[int(generator.integers(len(names)))], films, generator)
 
 

@@ -24,9 +24,9 @@ def teach(prepared: Prepared, second: SecondPopulation, seed: int) -> tuple[Gate
     if second.limiting:
         theirs = np.stack([fit(film, fitting.WORKING_SIDE) for film in second.pictures_of(second.limiting)])
         teaching = np.concatenate([teaching, theirs, theirs])
-    pictures = strangers.teaching()
+    pictures, chests = strangers.teaching(), strangers.teaching_chests()
     parameters = evidence.fit_limits(
-        gatefit.fit_gate(teaching, seed, pictures),
+        gatefit.fit_gate(teaching, seed, pictures, chests),
         prepared.validation,
         second.pictures_of(second.limiting),
     )

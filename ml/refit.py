@@ -80,6 +80,7 @@ def refit(
     plots.curves(card.history, card.best_epoch, unfinished / CURVES)
     runtime = runtime_of(card, unfinished)
     parameters, card.gate = gateproof.teach(prepared, second, seed)
+    card.gate["description"] += f" It was made anew for the weights of {card.name}."
     np.savez_compressed(unfinished / artifact.GATE_FILE, **asdict(parameters))
     temperature = float(card.calibration["temperature"])
     cut = temperature * math.log(card.threshold / (1 - card.threshold))

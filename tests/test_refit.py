@@ -37,6 +37,9 @@ def test_a_refit_keeps_the_weights_and_says_the_same_of_the_same_films(
     assert 0 <= after.origin["auc"] <= 1
     assert after.heatmap["sanity"] == before.heatmap["sanity"]
     assert after.gate["measured"] == before.gate["measured"]
+    assert after.gate["description"] == (
+        f"{before.gate['description']} It was made anew for the weights of {before.name}."
+    )
 
 
 def test_the_same_weights_are_measured_with_films_resized_by_another_rule(
