@@ -33,12 +33,19 @@ def teach(prepared: Prepared, second: SecondPopulation, seed: int) -> tuple[Gate
     others = second.pictures_of(second.held_back)
     measured = evidence.gate_rates(parameters, prepared.validation, others, second.name, seed)
     widened = f" and {len(second.limiting)} {second.name}" if second.limiting else ""
+    scanned = ""
+    if chests:
+        whose = "1 patient" if len(chests) == 1 else f"{len(chests)} patients"
+        scanned = (
+            f", and with the CT of {whose}, as slices and as chest films from the side, which it refuses, and from the "
+            "front, which it does not"
+        )
     return parameters, {
         "description": "Pictures that are blank, coloured, very narrow or under 128 pixels, and pictures that differ "
-        "from the training films in their coarse make-up: turned, upside down, inverted, or something else. It was "
-        f"taught with training films{widened}, turned and changed, with drawn pictures and with {len(pictures)} "
-        "pictures that software packages carry; its limits were set with the validation films"
-        f"{' and the same' if widened else ''}{widened[4:]}. Packages that measured it did not teach it.",
+        "from the training films in their coarse make-up: turned, upside down, inverted, from the side, or something "
+        f"else. It was taught with training films{widened}, turned and changed, with drawn pictures and with "
+        f"{len(pictures)} pictures that software packages carry{scanned}; its limits were set with the validation "
+        f"films{' and the same' if widened else ''}{widened[4:]}. Packages that measured it did not teach it.",
         "limits": {
             "rest": round(float(parameters.rest_limit), 5),
             "distance": round(float(parameters.distance_limit), 5),

@@ -11,6 +11,8 @@ from ml.images import Radiograph
 
 SAMPLES = Path(__file__).resolve().parent.parent / "ml" / "samples"
 FILES = ("model.keras", "model.tflite", "gate.npz", "card.json", "MODEL_CARD.md")
+CELL = 6.0
+"""Millimetres of a cell of `phantom`."""
 PICTURES = {"curves.png", "failures.jpg"}
 """What an artifact may hold beside them: versions of earlier releases, and models without known failures, do not."""
 
@@ -35,6 +37,26 @@ def chest(seed: int, ill: bool, side: int = 128) -> NDArray[np.uint8]:
         picture += 0.45 * np.exp(-(((x - cx) / 0.1) ** 2 + ((y - cy) / 0.1) ** 2))
     picture += generator.normal(0, 0.02, picture.shape)
     return (np.clip(picture, 0, 1) * 255).astype(np.uint8)
+
+
+def phantom(seed: int = 0, table: bool = False) -> NDArray[np.int16]:
+    """A trunk of water, twice as wide as deep, with two lungs, a spine and a heart; cells of 6 mm, in air."""
+    generator = np.random.default_rng(seed)
+    x, y, z = np.meshgrid(*(np.arange(n) * CELL for n in (70, 50, 60)), indexing="ij")
+    middle, front = 210.0, 150.0
+    ct = np.full(x.shape, -1000, dtype=np.int16)
+    ct[((x - middle) / 160) ** 2 + ((y - front) / 90) ** 2 < 1] = 0
+    for side in (-1, 1):
+        centre = middle + side * generator.uniform(75, 85)
+        high = generator.uniform(190, 215)
+        lung = ((x - centre) / 62) ** 2 + ((y - front) / 72) ** 2 + ((z - high) / 130) ** 2 < 1
+        ct[lung & (z > high - 90)] = -850
+    heart = ((x - middle - 25) / 60) ** 2 + ((y - front - 30) / 45) ** 2 + ((z - 150) / 60) ** 2 < 1
+    ct[heart] = 40
+    ct[(x - middle) ** 2 + (y - front + 62) ** 2 < 24**2] = 700
+    if table:
+        ct[:, 2:5, :] = 200
+    return ct
 
 
 def unit(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ml import artifact, dataset, fitting, gateproof
+from ml import artifact, dataset, fitting, gateproof, projection, strangers
 from ml.material import Prepared, Proof, SecondPopulation, prepare
+from tests.ml_films import CELL, phantom
 
 SEED = 5
 
@@ -37,6 +38,24 @@ def test_a_taught_gate_knows_its_films(prepared: Prepared, taught: SimpleNamespa
     assert found["validation films, upside down"][0] > 0.9 * len(prepared.validation)
     assert found["drawn: noise"][0] == found["drawn: noise"][1]
     assert taught.entry["limits"]["rest"] == pytest.approx(float(taught.parameters.rest_limit), abs=1e-5)
+
+
+def test_the_ct_of_a_chest_teaches_and_measures_a_gate(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teaching, measuring = (projection.chest(f"phantom {seed}", phantom(seed), (CELL,) * 3) for seed in (0, 7))
+    monkeypatch.setattr(strangers, "teaching_chests", lambda: (teaching,))
+    monkeypatch.setattr(strangers, "measuring_chests", lambda: (measuring,))
+    _, entry = gateproof.teach(prepared, SecondPopulation(Proof(), None, SEED), SEED)
+    assert (
+        ", and with the CT of 1 patient, as slices and as chest films from the side" in entry["description"]
+    )
+    found = rates(entry)
+    assert found["validation films"][0] <= 0.05 * len(prepared.validation)
+    for kind in ("chests from the side", "slices of a chest"):
+        for whose in ("that taught it", "of another package"):
+            refused, count = found[f"{kind}, of a CT {whose}"]
+            assert refused > 0.8 * count > 0
 
 
 def test_films_kept_as_bytes_teach_the_same(prepared: Prepared, taught: SimpleNamespace, films: Path) -> None:
