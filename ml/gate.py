@@ -1,9 +1,9 @@
 """Is this one upright frontal chest film, of a patient the model was validated for? Reasons in words if not.
 
 The gate looks at the picture alone, before the network does, and needs neither a gradient nor a deep-learning
-runtime: simple statistics, then the film averaged to 32 x 32 in the principal components of training films, and the
-directions of its edges, zone by zone. What the components cannot rebuild is no chest; a small head on components and
-directions tells an upright film from one that was turned, inverted or is something else.
+runtime: simple statistics, then the film averaged to 32 x 32 in the principal components of training films, the
+directions of its edges, zone by zone, and how its greys are spread. What the components cannot rebuild is no chest; a
+small head on all three tells an upright film from one that was turned, inverted or is something else.
 """
 
 from __future__ import annotations
@@ -41,6 +41,10 @@ _ADVICE = {
 _FAINT = 0.004
 """Share of all edges below which a zone counts as flat."""
 _ZONE = np.add.outer(np.arange(FINE_SIDE) // ZONES * ZONES, np.arange(FINE_SIDE) // ZONES)
+_GREYS = np.linspace(0.02, 0.98, 17)
+_STEEPNESS = np.array([0.1, 0.25, 0.5, 0.75, 0.9, 0.97])
+"""Quantiles that `tones` are."""
+_MIDDLE = slice(12, 52)
 Array = NDArray[np.float32]
 
 
@@ -50,13 +54,15 @@ def _none() -> Array:
 
 @dataclass(frozen=True)
 class GateParameters:
-    """Arrays of `gate.npz`. With d = SIDE * SIDE, e = ZONES * ZONES * DIRECTIONS, k and m components, h hidden units:
+    """Arrays of `gate.npz`. With d = SIDE * SIDE, e = ZONES * ZONES * DIRECTIONS, k and m components, t tones, h hidden
+    units:
 
     `mean` (d,), `components` (k, d), `scale` (k,) deviations of the scores; of the edges likewise `edge_mean` (e,) and
-    `edge_components` (m, e), scaled already; the head's `hidden_kernel` (k + m, h), `hidden_bias` (h,), `kind_kernel`
-    (h, n), `kind_bias` (n,) for the first n of `KINDS`. Limits, scalars: `rest_limit` on the share of the picture that
-    the components leave and `distance_limit` on the mean squared standardised score; `film_limits` (n - 1,) on the log
-    odds of being a film rather than each other kind. Versions made before edges were looked at have m = 0.
+    `edge_components` (m, e), scaled already; `tone_mean` (t,) and `tone_scale` (t,); the head's `hidden_kernel`
+    (k + m + t, h), `hidden_bias` (h,), `kind_kernel` (h, n), `kind_bias` (n,) for the first n of `KINDS`. Limits,
+    scalars: `rest_limit` on the share of the picture that the components leave and `distance_limit` on the mean squared
+    standardised score; `film_limits` (n - 1,) on the log odds of being a film rather than each other kind. Versions
+    made before edges or tones were looked at have m = 0 or t = 0.
     """
 
     mean: Array
@@ -71,6 +77,8 @@ class GateParameters:
     film_limits: Array
     edge_mean: Array = field(default_factory=_none)
     edge_components: Array = field(default_factory=lambda: _none().reshape(0, 0))
+    tone_mean: Array = field(default_factory=_none)
+    tone_scale: Array = field(default_factory=_none)
 
 
 @dataclass(frozen=True)
@@ -158,6 +166,23 @@ def edges(film: Array) -> Array:
     return found.astype(np.float32).reshape(-1)
 
 
+def tones(film: Array) -> Array:
+    """How the greys of a standardised film (64, 64) are spread, and how steep they change: (40,), quantiles of all of
+    it, of its middle, and of its slopes.
+
+    A slice of a CT may have the make-up of a film, but its lungs are black and its flesh of one grey, with little
+    between.
+    """
+    steep = np.hypot(film[2:, 1:-1] - film[:-2, 1:-1], film[1:-1, 2:] - film[1:-1, :-2])
+    spread = (film, _GREYS), (film[_MIDDLE, _MIDDLE], _GREYS), (steep, _STEEPNESS)
+    return np.concatenate([_quantiles(values, shares) for values, shares in spread])
+
+
+def _quantiles(values: Array, shares: NDArray[np.float64]) -> Array:
+    """The nearest values themselves: several times as quick as between them."""
+    return np.sort(values, axis=None)[np.round(shares * (values.size - 1)).astype(np.intp)]
+
+
 def likeness(film: Array, parameters: GateParameters) -> Likeness:
     """Compare one standardised film (64, 64) with the training films."""
     centred = reduced(film) - parameters.mean
@@ -167,6 +192,8 @@ def likeness(film: Array, parameters: GateParameters) -> Likeness:
     seen = standard
     if len(parameters.edge_mean):
         seen = np.concatenate([standard, parameters.edge_components @ (edges(film) - parameters.edge_mean)])
+    if len(parameters.tone_mean):
+        seen = np.concatenate([seen, (tones(film) - parameters.tone_mean) / parameters.tone_scale])
     hidden = np.maximum(seen @ parameters.hidden_kernel + parameters.hidden_bias, 0.0)
     odds = hidden @ parameters.kind_kernel + parameters.kind_bias
     return Likeness(float(np.mean(left**2)), float(np.mean(standard**2)), odds[0] - odds[1:])

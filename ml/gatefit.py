@@ -18,7 +18,7 @@ from sklearn.neural_network import MLPClassifier
 
 from ml import drawings, projection
 from ml.augment import augment
-from ml.gate import FINE_SIDE, KINDS, GateParameters, Likeness, edges, reduced
+from ml.gate import FINE_SIDE, KINDS, GateParameters, Likeness, edges, reduced, tones
 from ml.images import resize, standardise
 from ml.projection import Chest
 from ml.strangers import SLICES, Stranger
@@ -67,7 +67,12 @@ def fit_gate(
     directions = np.stack([edges(film) for film in upright + others])
     edge_pca = PCA(min(EDGE_COMPONENTS, len(upright) - 1), svd_solver="covariance_eigh").fit(directions)
     edge_components = edge_pca.components_ / np.sqrt(np.maximum(edge_pca.explained_variance_, 1e-6))[:, None]
-    seen = np.concatenate([scores, (directions - edge_pca.mean_) @ edge_components.T], axis=1)
+    greys = np.stack([tones(film) for film in upright + others])
+    tone_mean, tone_scale = (how(greys[: len(upright)], axis=0) for how in (np.mean, np.std))
+    tone_scale = np.maximum(tone_scale, 1e-6)
+    seen = np.concatenate(
+        [scores, (directions - edge_pca.mean_) @ edge_components.T, (greys - tone_mean) / tone_scale], axis=1
+    )
     answers = np.concatenate([np.zeros(len(upright), int), kinds])
     heads = [_head(seen, answers, seed + place) for place in range(HEADS)]
     return GateParameters(
@@ -83,6 +88,8 @@ def fit_gate(
         film_limits=_single(np.full(len(KINDS) - 1, -np.inf)),
         edge_mean=_single(edge_pca.mean_),
         edge_components=_single(edge_components),
+        tone_mean=_single(tone_mean),
+        tone_scale=_single(tone_scale),
     )
 
 

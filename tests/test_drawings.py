@@ -44,6 +44,18 @@ def test_edges_do_not_depend_on_exposure_but_on_inversion() -> None:
     assert inverted == pytest.approx(np.roll(plain.reshape(-1, gate.DIRECTIONS), half, axis=1), abs=1e-3)
 
 
+def test_tones_tell_a_picture_of_two_greys_from_a_film_and_not_its_exposure() -> None:
+    film = fit(read_radiograph(sorted(SAMPLES.glob("synthetic-*.png"))[0]), gate.FINE_SIDE)
+    plain = gate.tones(standardise(film))
+    assert plain == pytest.approx(gate.tones(standardise(film * 0.3 + 0.5)), abs=1e-4)
+    assert gate.tones(standardise(film[::-1, ::-1])) == pytest.approx(plain, abs=1e-4)
+    two = gate.tones(standardise((film > np.quantile(film, 0.4)).astype(np.float32)))
+    greys = slice(0, 17)
+    assert np.diff(plain[greys]).max() < 1.0 < 1.5 < np.diff(two[greys]).max()
+    # Most of it has no slope at all.
+    assert two[-4] == 0.0 < plain[-4]
+
+
 def test_a_flat_picture_has_no_edges() -> None:
     assert np.array_equal(
         gate.edges(np.zeros((64, 64), np.float32)), np.zeros(gate.ZONES**2 * gate.DIRECTIONS)
