@@ -189,7 +189,7 @@ def _other(
     films: Films, strangers: Sequence[Stranger], chests: Sequence[Chest], generator: np.random.Generator
 ) -> Films:
     if chests and generator.random() < SLICED:
-        (slice_,) = projection.slices([chests[int(generator.integers(len(chests)))]], 1, generator)
+        (slice_,) = projection.slices(chests, 1, generator)
         return augment(slice_, generator)
     if strangers and generator.random() < STRANGERS:
         # Each kind as often as any other, however many pictures of it there are.

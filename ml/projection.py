@@ -1,6 +1,6 @@
 """Chest films as they would be taken of a CT, from any side (digitally reconstructed radiographs), and its slices.
 
-Films from the side are what a clinician uploads by mistake most easily, and no package carries any. A CT of a chest
+A film from the side is easily uploaded by mistake, and no package that is used here carries any. A CT of a chest
 shows the same patient from all sides: seen from the side it teaches and measures the gate as what must be refused, seen
 from the front as what must not be, so that the gate learns the side and not that a picture was computed. Beams are
 parallel; scatter is not computed. Slices along the body look most like films of all that is no film.
@@ -38,21 +38,25 @@ LEAST_DEPTH = 3.0
 @dataclass(frozen=True)
 class Chest:
     """What lies in the way of beams through one patient: pictures (h, w) in centimetres of water, head upwards, from
-    the front and from the side, a few degrees apart; and the CT itself, in cells of `SPACING`."""
+    the front and from the side, a few degrees apart; and the CT itself, in cells of `SPACING`, with the places on each
+    axis at which a slice shows the body."""
 
-    source: str
     hounsfield: Volume
+    within: tuple[NDArray[np.intp], ...]
     front: tuple[Films, ...]
     beside: tuple[Films, ...]
 
 
-def chest(source: str, hounsfield: NDArray[np.generic], spacing: Sequence[float]) -> Chest:
+def chest(hounsfield: NDArray[np.generic], spacing: Sequence[float]) -> Chest:
     """From a CT (left-right, front-back, feet-head) and its spacing in millimetres on each axis."""
     scale = [along / SPACING for along in spacing]
     values = ndimage.zoom(np.asarray(hounsfield, dtype=np.float32), scale, order=1)
     attenuation = _attenuation(values)
     front, beside = (tuple(_seen(attenuation, angles)) for angles in (FRONT, BESIDE))
-    return Chest(source, values, front, beside)
+    flesh = values > FLESH
+    filled = (flesh.mean(axis=others) for others in ((1, 2), (0, 2), (0, 1)))
+    within = tuple(np.flatnonzero(share > FILLED) for share in filled)
+    return Chest(values, within, front, beside)
 
 
 def _attenuation(values: Volume) -> Volume:
@@ -75,7 +79,7 @@ def _seen(attenuation: Volume, angles: Iterable[int]) -> Iterable[Films]:
         yield np.ascontiguousarray(turned.sum(axis=1).T[::-1]) * np.float32(SPACING / 10)
 
 
-def film(seen: Films, generator: np.random.Generator) -> Films:
+def _film(seen: Films, generator: np.random.Generator) -> Films:
     """A film of one of a chest's pictures, (128, 128) in 0..1: cut to the trunk, exposed and mirrored by chance."""
     trunk = np.flatnonzero((seen > LEAST_DEPTH).mean(axis=0) > 0.3)
     left, right, high = trunk[0], trunk[-1] + 1, len(seen)
@@ -96,25 +100,26 @@ def film(seen: Films, generator: np.random.Generator) -> Films:
 
 
 def films(chests: Sequence[Chest], beside: bool, count: int, generator: np.random.Generator) -> list[Films]:
-    """`count` films from the side or from the front, every patient as often as any other."""
+    """`count` films from the side or from the front, of patients by chance."""
     found = []
-    for place in range(count):
-        one = chests[place % len(chests)]
+    for _ in range(count):
+        one = _any(chests, generator)
         seen = one.beside if beside else one.front
-        found.append(film(seen[int(generator.integers(len(seen)))], generator))
+        found.append(_film(seen[int(generator.integers(len(seen)))], generator))
     return found
 
 
 def slices(chests: Sequence[Chest], count: int, generator: np.random.Generator) -> list[Films]:
     """`count` slices (128, 128) in 0..1 along any axis, head upwards where they show it, in some window."""
-    return [
-        _slice(chests[place % len(chests)], int(generator.integers(3)), generator) for place in range(count)
-    ]
+    return [_slice(_any(chests, generator), int(generator.integers(3)), generator) for _ in range(count)]
+
+
+def _any(chests: Sequence[Chest], generator: np.random.Generator) -> Chest:
+    return chests[int(generator.integers(len(chests)))]
 
 
 def _slice(one: Chest, axis: int, generator: np.random.Generator) -> Films:
-    others = tuple(n for n in range(3) if n != axis)
-    within = np.flatnonzero((one.hounsfield > FLESH).mean(axis=others) > FILLED)
+    within = one.within[axis]
     place = within[int(generator.uniform(0.1, 0.9) * len(within))]
     picture = np.take(one.hounsfield, place, axis=axis).T[::-1]
     centre, width = WINDOWS[int(generator.integers(len(WINDOWS)))]

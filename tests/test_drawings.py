@@ -23,6 +23,7 @@ def test_every_kind_is_drawn_in_range_and_anew(kind: str) -> None:
 
 def test_what_teaches_and_what_measures_come_from_different_packages() -> None:
     assert not set(strangers.TEACHING) & set(strangers.MEASURING)
+    assert not set(strangers.TEACHING_CHESTS) & set(strangers.MEASURING_CHESTS)
     found = strangers.measuring()
     assert {stranger.source.split("/")[0] for stranger in found} >= {"pydicom", "sklearn"}
     assert {stranger.kind for stranger in found} >= {strangers.SLICES, strangers.PHOTOGRAPHS}

@@ -43,7 +43,7 @@ def test_a_taught_gate_knows_its_films(prepared: Prepared, taught: SimpleNamespa
 def test_the_ct_of_a_chest_teaches_and_measures_a_gate(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    teaching, measuring = (projection.chest(f"phantom {seed}", phantom(seed), (CELL,) * 3) for seed in (0, 7))
+    teaching, measuring = (projection.chest(phantom(seed), (CELL,) * 3) for seed in (0, 7))
     monkeypatch.setattr(strangers, "teaching_chests", lambda: (teaching,))
     monkeypatch.setattr(strangers, "measuring_chests", lambda: (measuring,))
     _, entry = gateproof.teach(prepared, SecondPopulation(Proof(), None, SEED), SEED)

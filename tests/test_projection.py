@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +25,13 @@ def few_angles() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def taught() -> projection.Chest:
-    return projection.chest("phantom", phantom(), (CELL,) * 3)
+    return projection.chest(phantom(), (CELL,) * 3)
 
 
 def test_beams_are_summed_in_centimetres_of_water() -> None:
     water = np.full((60, 50, 40), -1000, dtype=np.int16)
     water[10:50, 15:35, :] = 0
-    found = projection.chest("block", water, (5.0, 5.0, 5.0))
+    found = projection.chest(water, (5.0, 5.0, 5.0))
     straight = found.front[projection.FRONT.index(0)]
     side = found.beside[projection.BESIDE.index(90)]
     # 20 cells of 5 mm from front to back, 40 from left to right.
@@ -40,13 +41,13 @@ def test_beams_are_summed_in_centimetres_of_water() -> None:
 
 
 def test_the_table_is_left_out() -> None:
-    bare, lying = (projection.chest("phantom", phantom(0, table), (CELL,) * 3) for table in (False, True))
+    bare, lying = (projection.chest(phantom(0, table), (CELL,) * 3) for table in (False, True))
     assert lying.beside[1].sum() == pytest.approx(bare.beside[1].sum(), rel=0.02)
 
 
 def test_a_ct_without_a_body_is_refused() -> None:
     with pytest.raises(ValueError, match="no body"):
-        projection.chest("air", np.full((20, 20, 20), -1000, np.int16), (5.0, 5.0, 5.0))
+        projection.chest(np.full((20, 20, 20), -1000, np.int16), (5.0, 5.0, 5.0))
 
 
 def test_films_are_in_range_and_the_same_for_the_same_generator(taught: projection.Chest) -> None:
@@ -71,6 +72,23 @@ def test_slices_lie_in_the_body_and_are_the_same_for_the_same_generator(taught: 
         assert np.array_equal(found, same)
 
 
+def test_every_patient_is_drawn_however_few_are_asked_for_at_a_time(taught: projection.Chest) -> None:
+    """One at a time, as a gate is taught: the second of two patients is nothing but a blank."""
+    blank = projection.Chest(
+        taught.hounsfield * 0,
+        taught.within,
+        tuple(seen * 0 + 20 for seen in taught.front),
+        tuple(seen * 0 + 20 for seen in taught.beside),
+    )
+    generator = np.random.default_rng(5)
+    for draw in (
+        partial(projection.films, [taught, blank], True, 1),
+        partial(projection.slices, [taught, blank], 1),
+    ):
+        flat = [float(np.ptp(found)) == 0 for _ in range(20) for found in draw(generator)]
+        assert 3 < sum(flat) < 17
+
+
 def test_the_head_is_upwards(taught: projection.Chest) -> None:
     """Lungs lie above the belly: the upper half lets more through."""
     seen = taught.front[projection.FRONT.index(0)]
@@ -81,7 +99,7 @@ def test_the_head_is_upwards(taught: projection.Chest) -> None:
 def test_a_gate_taught_with_a_ct_refuses_the_side_of_another_and_not_its_front(
     taught: projection.Chest,
 ) -> None:
-    other = projection.chest("another", phantom(7), (CELL, CELL, CELL))
+    other = projection.chest(phantom(7), (CELL, CELL, CELL))
     drawn = np.stack([unit(chest(seed, seed % 2 == 0)) for seed in range(300, 400)])
     generator = np.random.default_rng(4)
     fronts = projection.films([taught], False, 100, generator)
