@@ -25,7 +25,8 @@ class Average(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self.step += 1
         keep = np.float32(min(self.keep, (1 + self.step) / (10 + self.step)))
-        for mean, now in zip(self.weights, self.network.get_weights(), strict=True):
+        # On JAX the network's own variables are empty during an epoch; asking for `model` fills them.
+        for mean, now in zip(self.weights, self.model.get_weights(), strict=True):
             mean *= keep
             mean += (1 - keep) * now
 
