@@ -1,5 +1,6 @@
 """How fast the site takes in, reads and shows films. Needs settings and a prepared database."""
 
+import os
 import statistics
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,18 +20,19 @@ from django.conf import settings
 from django.core.files.base import ContentFile
 from PIL import Image
 
-from diagnosis import decoding, inference, intake, registry
+from diagnosis import decoding, inference, intake, registry, tasks
 from diagnosis.batches import arriving, sending, unpacking
 from diagnosis.batches.arriving import Announced
 from diagnosis.batches.filing import Sender
 from diagnosis.models import Batch, Film, ModelVersion, Patient, Prediction
 from ml.dicomwrite import write_film
 from ml.images import read_radiograph
+from pneumoweb import serve
 from pneumoweb.accounts.models import Clinic
 from pneumoweb.broker import embedded
 from tests.factories import PatientFactory
 from tests.pictures import encoded, png
-from tests.processes import Broker
+from tests.processes import Broker, Child, descendants, wait_for
 from tests.samples import sample_films
 
 Row = dict[str, Any]
@@ -43,7 +46,7 @@ def rows() -> list[Row]:
     broker = Broker(embedded(settings.BROKER_DIR))
     broker.start()
     try:
-        return [*intake_rows(), *batch_rows(), *worker_rows()]
+        return [*intake_rows(), *batch_rows(), *worker_rows(), *fresh_worker_rows()]
     finally:
         broker.stop()
 
@@ -201,6 +204,44 @@ def worker_rows() -> list[Row]:
             },
         ]
     return found
+
+
+def fresh_worker_rows() -> list[Row]:
+    """A worker as `serve` starts it, while a film waits: from the start of its first process until the film has its
+    answer, and what all its processes, decoder and all, take together by then."""
+    version = registry.production()
+    if version is None:
+        raise AssertionError("no model is in production")
+    film = stored(sample_films(1)[0])
+    site = serve.Site(base=settings.BASE_DIR, data=settings.DATA_DIR, workers=settings.WORKERS)
+    spent, memory, largest = [], [], []
+    for number, _ in enumerate(requeued([film], version, REPEATS)):
+        tasks.wake()
+        begun = time.perf_counter()
+        worker = Child(
+            site.programs()["worker"],
+            {**os.environ, **serve.CHECKED},
+            settings.DATA_DIR / f"worker-{number}.log",
+        )
+        try:
+            wait_for(Prediction.objects.answered().exists, every=0.02)
+            spent.append(time.perf_counter() - begun)
+            each = [proportional(pid) for pid in (worker.process.pid, *descendants(worker.process.pid))]
+            memory.append(sum(each))
+            largest.append(max(each))
+        finally:
+            worker.end()
+    return [
+        {"what": "a fresh worker: has answered a film", "figure": statistics.median(spent), "unit": "s"},
+        {"what": "a fresh worker: all its processes", "figure": statistics.median(memory), "unit": "MB"},
+        {"what": "a fresh worker: the largest of them", "figure": statistics.median(largest), "unit": "MB"},
+    ]
+
+
+def proportional(pid: int) -> float:
+    """Megabytes of a process; of pages that several share, each has its part (PSS)."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(rollup.split("Pss:")[1].split()[0]) / 1024
 
 
 def stored(data: bytes, clinic: Clinic | None = None) -> Film:
