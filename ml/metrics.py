@@ -76,20 +76,15 @@ def measure(
     )
 
 
-def auc(targets: ArrayLike, scores: ArrayLike) -> float:
-    """Area under the ROC curve as the Mann-Whitney statistic: a tie counts half."""
+def auc(targets: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Area under the ROC curve as the Mann-Whitney statistic, of films weighed by `weights` (n,): a tie counts half."""
     truth, values = _checked(targets, scores)
-    ill = truth == 1
-    positives, negatives = int(ill.sum()), int((~ill).sum())
-    ranks = _ranks(values)[ill].sum()
-    return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
-
-
-def _ranks(values: Array) -> Array:
-    """Ranks from 1; equal values share the mean of theirs."""
-    _, place, times = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(times)
-    return np.asarray((last - (times - 1) / 2)[place])
+    weight = np.ones_like(values) if weights is None else np.asarray(weights, dtype=np.float64)
+    _, place = np.unique(values, return_inverse=True)
+    ill = np.bincount(place, weight * truth)
+    well = np.bincount(place, weight * (1 - truth))
+    below = np.cumsum(well) - well
+    return float((ill * (below + well / 2)).sum() / (ill.sum() * well.sum()))
 
 
 def auc_interval(targets: ArrayLike, scores: ArrayLike, patients: Sequence[str], seed: int = 1) -> Interval:

@@ -37,6 +37,13 @@ def test_auc_counts_ties_half(rows: list[tuple[int, int]]) -> None:
     assert metrics.auc(truth, scores) == pytest.approx(roc_auc_score(truth, scores))
 
 
+def test_films_may_weigh() -> None:
+    weights = np.random.default_rng(5).uniform(0.1, 20, len(TARGETS))
+    expected = roc_auc_score(TARGETS, SCORES, sample_weight=weights)
+    assert metrics.auc(TARGETS, SCORES, weights) == pytest.approx(expected)
+    assert expected != pytest.approx(metrics.auc(TARGETS, SCORES), abs=1e-3)
+
+
 def test_a_probability_at_the_threshold_is_pneumonia() -> None:
     found = metrics.measure([0, 1, 0, 1], [0.1, 0.5, 0.2, 0.9], 0.5, ["a", "b", "c", "d"])
     assert found.confusion == [[2, 0], [0, 2]]
