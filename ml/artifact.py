@@ -175,6 +175,7 @@ def describe(card: Card) -> str:
         *_operating_lines(card),
         f"Calibration: {card.calibration['method']}",
         "",
+        *_fold_lines(card),
         *_subgroup_lines(card),
         "## How it holds when films change",
         "",
@@ -209,6 +210,12 @@ def describe(card: Card) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _fold_lines(card: Card) -> list[str]:
+    """Versions of earlier releases, and those of few patients, have no folds."""
+    folds = card.calibration.get("folds")
+    return [f"Judged on patients who did not choose: {folds['sentence']}", ""] if folds else []
 
 
 def _initialisation_lines(card: Card) -> list[str]:

@@ -138,6 +138,27 @@ def split(films: Sequence[LabelledFilm], share: float = 0.2, seed: int = 1) -> S
     return result
 
 
+def folds(films: Sequence[LabelledFilm], count: int, seed: int = 1) -> list[tuple[LabelledFilm, ...]]:
+    """Divide films into `count` parts, whole patients at a time, each with about as many films of each class.
+
+    Byte-identical films bind their patients together, as in `split`; a `side` of the films is not looked at. Raises
+    `DatasetError` where a part would lack a class.
+    """
+    parts: list[list[LabelledFilm]] = [[] for _ in range(count)]
+    generator = np.random.default_rng([seed, 505])
+    groups = _groups(films)
+    for label in LABELS:
+        stratum = [group for group in groups if _majority(group) == label]
+        filled = [0] * count
+        for position in generator.permutation(len(stratum)):
+            part = filled.index(min(filled))
+            parts[part].extend(stratum[position])
+            filled[part] += len(stratum[position])
+    if any({film.label for film in part} != set(LABELS) for part in parts):
+        raise DatasetError(f"For {count} folds, films of {count} patients of each class are needed.")
+    return [_ordered(part) for part in parts]
+
+
 def data_hash(films: Iterable[LabelledFilm]) -> str:
     """sha256 over the content, label and patient of every film, whatever order they were read in."""
     return _digest(f"{_line(film)} {film.patient}" for film in films)

@@ -25,7 +25,7 @@ from ml.artifact import ArtifactError, Card
 from ml.dataset import DatasetError
 from ml.images import PREPROCESSINGS, ImageError
 from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
-from ml.proof import CURVES, prove_full_size, prove_maps, prove_origin, write
+from ml.proof import CURVES, check_calibration, prove_full_size, prove_maps, prove_origin, write
 from ml.runtime import Keras, LiteRT, Runtime
 from ml.stress import AS_THEY_ARE
 
@@ -88,6 +88,10 @@ def refit(
     stress = evidence.stress_logits(prepared.validation, runtime, prepared.preparation)
     targets = prepared.validation_targets
     card.stress = evidence.stress_table(targets, stress, cut)
+    seconds = second.logits(runtime, prepared.preparation)
+    card.calibration.pop("folds", None)
+    if checked := check_calibration(prepared, stress, second, seconds, seed):
+        card.calibration["folds"] = checked
     card.operating_points = evidence.operating_points(targets, stress, temperature)
     answers = metrics.sigmoid(stress[AS_THEY_ARE] / temperature)
     card.origin = prove_origin(prepared, answers, card.threshold, seed)

@@ -162,7 +162,7 @@ def train(
         task["also"] = {**second.hashes, "share": also.share, **doubted}
     checkpoints = fitting.Checkpoints(out.with_name(out.name + ".unfinished"), task)
     prepared = prepare(films, divided, side, recipe)
-    _make_repeatable(seed)
+    make_repeatable(seed)
     model = for_training(network.ARCHITECTURES[architecture](side))
     if init and start:
         _start_from(model, init, start, architecture)
@@ -208,7 +208,7 @@ def train(
     return artifact.load_card(out)
 
 
-def _make_repeatable(seed: int) -> None:
+def make_repeatable(seed: int) -> None:
     """The same seed gives the same figures: also where threads share out sums, if TensorFlow does the work."""
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
@@ -262,16 +262,17 @@ class _Lines:
             print(json.dumps(asdict(progress)), flush=True)
 
 
-class _Bar:
-    """The progress bar of the command: one line for all epochs, on standard error."""
+class Bar:
+    """The progress bar of a training: one line for all epochs, on standard error; `then` says what follows them."""
 
-    def __init__(self) -> None:
+    def __init__(self, title: str, then: str) -> None:
+        self.title, self.then = title, then
         self.bar: tqdm[Any] | None = None
 
     def __call__(self, progress: Progress) -> None:
         if self.bar is None:
             total, done = progress.epochs * progress.steps, (progress.epoch - 1) * progress.steps
-            self.bar = tqdm(total=total, initial=done, unit="batch", file=sys.stderr, desc="training")
+            self.bar = tqdm(total=total, initial=done, unit="batch", file=sys.stderr, desc=self.title)
         self.bar.n = (progress.epoch - 1) * progress.steps + progress.step
         self.bar.set_postfix_str(
             f"epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.3f}, AUC {progress.auc:.3f}",
@@ -286,10 +287,7 @@ class _Bar:
             )
             if progress.epoch == progress.epochs:
                 self.bar.close()
-                print(
-                    "Exporting and measuring; this takes a few minutes for thousands of films.",
-                    file=sys.stderr,
-                )
+                print(self.then, file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -395,7 +393,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ),
             patience=options.patience,
             answers=options.answers,
-            progress=lines if options.lines else _Bar(),
+            progress=lines
+            if options.lines
+            else Bar("training", "Exporting and measuring; this takes a few minutes for thousands of films."),
             stage=lines.stage if options.lines else lambda words: None,
         )
     except (TrainingError, DatasetError, ArtifactError, ResumeError, WeightsError) as error:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml import dataset
-from ml.dataset import LABELS, DatasetError, LabelledFilm, patient_of, read_folder, split
+from ml.dataset import LABELS, DatasetError, LabelledFilm, folds, patient_of, read_folder, split
 from tests.dicoms import dx
 from tests.ml_films import data_set, grey, png
 
@@ -172,6 +172,34 @@ def test_a_side_that_was_given_is_kept() -> None:
 def test_too_few_patients() -> None:
     with pytest.raises(DatasetError, match="more patients"):
         split([made("NORMAL", "a", "1"), made("PNEUMONIA", "b", "2")], 0.2, 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(drawn=films_of_patients, count=st.integers(2, 4))
+def test_each_film_is_in_one_fold_and_no_patient_or_picture_in_two(
+    drawn: list[tuple[dataset.Label, int, int]], count: int
+) -> None:
+    films = [made(label, f"p{patient}", f"c{content}") for label, patient, content in drawn]
+    try:
+        parts = folds(films, count)
+    except DatasetError:
+        return  # so few independent patients that a class would be missing
+    assert sum(map(len, parts)) == len(films)
+    for key in ("patient", "sha256"):
+        seen = [getattr(film, key) for part in parts for film in {getattr(f, key): f for f in part}.values()]
+        assert len(seen) == len(set(seen))
+
+
+def test_folds_are_alike_and_the_seed_s() -> None:
+    parts = folds(many(), 4, 1)
+    whole = dataset.counts(many())
+    for part in parts:
+        for label in dataset.LABELS:
+            assert dataset.counts(part)[label] == pytest.approx(whole[label] / 4, abs=3)
+    assert folds(list(reversed(many())), 4, 1) == parts
+    assert folds(many(), 4, 2) != parts
+    with pytest.raises(DatasetError, match="3 patients of each class"):
+        folds([made("NORMAL", "a", "1"), made("PNEUMONIA", "b", "2"), made("PNEUMONIA", "c", "3")], 3)
 
 
 def test_a_folder_may_hold_dicom(tmp_path: Path) -> None:
