@@ -238,14 +238,15 @@ def _chest_rates(
     generator: np.random.Generator,
     wanted: int,
 ) -> list[dict[str, Any]]:
-    """Of CTs of chests: films from the side and slices, which must be refused, and films from the front, which must
-    not; no rows without a CT."""
+    """Of CTs of chests: films from the side, oblique ones and slices, which must be refused, and films from the front,
+    which must not; no rows without a CT."""
     if not chests:
         return []
     pictures = {
-        "chests from the side": projection.films(chests, True, wanted, generator),
+        "chests from the side": projection.films(chests, "side", wanted, generator),
+        "chests seen obliquely": projection.films(chests, "oblique", wanted, generator),
         "slices of a chest": projection.slices(chests, wanted, generator),
-        "chests from the front": projection.films(chests, False, wanted, generator),
+        "chests from the front": projection.films(chests, "front", wanted, generator),
     }
     return [
         _rate(f"{kind}, of a CT {name}", [_radiograph(film) for film in found], parameters)

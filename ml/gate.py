@@ -36,7 +36,7 @@ _ADVICE = {
     "turned right": "The film seems to lie on its side; turn it upright and upload it again.",
     "inverted": "Black and white seem to be swapped; export the film with bones in white and upload it again.",
     "other": "This does not look like a frontal chest film.",
-    "from the side": "This looks like a chest film taken from the side; only frontal films are answered.",
+    "from the side": "This looks like a chest film taken from the side or obliquely; only frontal films are answered.",
 }
 _FAINT = 0.004
 """Share of all edges below which a zone counts as flat."""

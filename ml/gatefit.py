@@ -2,7 +2,8 @@
 
 Only training films teach it, and films of a second population that trains; the limits come from other films. Pictures
 of the kind "other" are drawn by chance (`ml.drawings`), and where packages that carry pictures are installed, cut from
-those (`ml.strangers`); where one carries the CT of a chest, it is seen from the side (`ml.projection`).
+those (`ml.strangers`); where one carries the CT of a chest, it is seen from the side and obliquely
+(`ml.projection`).
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ SLICED = 0.25
 """Share of slices of the CTs of chests among the others, where there are such CTs."""
 PROJECTED = 0.8
 """Share of the films from the side that are taken of a CT and not drawn, where there is one."""
+OBLIQUE = 0.3
+"""Share of oblique ones among these."""
 FRONTS = 0.1
 """How many chests of the same CTs, seen from the front, teach as films, as a share of these."""
 
@@ -57,7 +60,7 @@ def fit_gate(
         _fine(_framed(augment(film, generator), generator)) for film in films for _ in range(VARIANTS)
     ]
     if chests:
-        front = projection.films(chests, False, round(FRONTS * len(films)), generator)
+        front = projection.films(chests, "front", round(FRONTS * len(films)), generator)
         upright += [_fine(augment(film, generator)) for film in front]
     others, kinds = _others(films, strangers, chests, len(upright), generator)
     coarse = np.stack([reduced(film) for film in upright])
@@ -180,7 +183,8 @@ def _others(
 
 def _beside(films: Films, chests: Sequence[Chest], generator: np.random.Generator) -> Films:
     if chests and generator.random() < PROJECTED:
-        (found,) = projection.films(chests, True, 1, generator)
+        view: projection.View = "oblique" if generator.random() < OBLIQUE else "side"
+        (found,) = projection.films(chests, view, 1, generator)
         return augment(found, generator)
     return drawings.draw(DRAWN_BESIDE, films, generator)
 

@@ -37,13 +37,13 @@ def teach(prepared: Prepared, second: SecondPopulation, seed: int) -> tuple[Gate
     if chests:
         whose = "1 patient" if len(chests) == 1 else f"{len(chests)} patients"
         scanned = (
-            f", and with the CT of {whose}, as slices and as chest films from the side, which it refuses, and from the "
-            "front, which it does not"
+            f", and with the CT of {whose}, as slices and as chest films from the side and oblique ones, which it "
+            "refuses, and from the front, which it does not"
         )
     return parameters, {
         "description": "Pictures that are blank, coloured, very narrow or under 128 pixels, and pictures that differ "
-        "from the training films in their coarse make-up: turned, upside down, inverted, from the side, or something "
-        f"else. It was taught with training films{widened}, turned and changed, with drawn pictures and with "
+        "from the training films in their coarse make-up: turned, upside down, inverted, from the side or oblique, or "
+        f"something else. It was taught with training films{widened}, turned and changed, with drawn pictures and with "
         f"{len(pictures)} pictures that software packages carry{scanned}; its limits were set with the validation "
         f"films{' and the same' if widened else ''}{widened[4:]}. Packages that measured it did not teach it.",
         "limits": {

@@ -1,15 +1,17 @@
 """Chest films as they would be taken of a CT, from any side (digitally reconstructed radiographs), and its slices.
 
 A film from the side is easily uploaded by mistake, and no package that is used here carries any. A CT of a chest
-shows the same patient from all sides: seen from the side it teaches and measures the gate as what must be refused, seen
-from the front as what must not be, so that the gate learns the side and not that a picture was computed. Beams are
-parallel; scatter is not computed. Slices along the body look most like films of all that is no film.
+shows the same patient from all sides: seen from the side, or obliquely, it teaches and measures the gate as what must
+be refused, seen from the front as what must not be, so that the gate learns the side and not that a picture was
+computed. Beams are parallel; scatter is not computed. Slices along the body look most like films of all that is no
+film.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +22,14 @@ Films = NDArray[np.float32]
 Volume = NDArray[np.float32]
 SPACING = 3.0
 """Millimetres of a cell of the volumes that are projected; a gate looks at 64 cells across a whole film."""
-FRONT = tuple(range(-15, 16, 5))
-"""Degrees about the long axis of the body: nobody lies or stands quite straight."""
-BESIDE = (*range(60, 121, 5), *range(-120, -59, 5))
+View = Literal["front", "oblique", "side"]
+VIEWS: dict[View, tuple[int, ...]] = {
+    "front": tuple(range(-15, 16, 5)),
+    "oblique": (*range(40, 56, 5), *range(-55, -39, 5)),
+    "side": (*range(60, 121, 5), *range(-120, -59, 5)),
+}
+"""Degrees about the long axis of the body. Nobody lies or stands quite straight; oblique films are taken at 45
+degrees, of the heart also at 60."""
 FLESH, BONE = -300.0, 150.0
 """Hounsfield units above which there is body, not air, and above which calcium takes more than its density does."""
 CALCIUM = 0.6
@@ -37,14 +44,13 @@ LEAST_DEPTH = 3.0
 
 @dataclass(frozen=True)
 class Chest:
-    """What lies in the way of beams through one patient: pictures (h, w) in centimetres of water, head upwards, from
-    the front and from the side, a few degrees apart; and the CT itself, in cells of `SPACING`, with the places on each
-    axis at which a slice shows the body."""
+    """What lies in the way of beams through one patient: pictures (h, w) in centimetres of water, head upwards, in each
+    of `VIEWS`, a few degrees apart; and the CT itself, in cells of `SPACING`, with the places on each axis at which a
+    slice shows the body."""
 
     hounsfield: Volume
     within: tuple[NDArray[np.intp], ...]
-    front: tuple[Films, ...]
-    beside: tuple[Films, ...]
+    seen: dict[View, tuple[Films, ...]]
 
 
 def chest(hounsfield: NDArray[np.generic], spacing: Sequence[float]) -> Chest:
@@ -52,11 +58,11 @@ def chest(hounsfield: NDArray[np.generic], spacing: Sequence[float]) -> Chest:
     scale = [along / SPACING for along in spacing]
     values = ndimage.zoom(np.asarray(hounsfield, dtype=np.float32), scale, order=1)
     attenuation = _attenuation(values)
-    front, beside = (tuple(_seen(attenuation, angles)) for angles in (FRONT, BESIDE))
+    seen = {view: tuple(_seen(attenuation, angles)) for view, angles in VIEWS.items()}
     flesh = values > FLESH
     filled = (flesh.mean(axis=others) for others in ((1, 2), (0, 2), (0, 1)))
     within = tuple(np.flatnonzero(share > FILLED) for share in filled)
-    return Chest(values, within, front, beside)
+    return Chest(values, within, seen)
 
 
 def _attenuation(values: Volume) -> Volume:
@@ -99,12 +105,11 @@ def _film(seen: Films, generator: np.random.Generator) -> Films:
     return np.ascontiguousarray(np.clip(found, 0, 1))
 
 
-def films(chests: Sequence[Chest], beside: bool, count: int, generator: np.random.Generator) -> list[Films]:
-    """`count` films from the side or from the front, of patients by chance."""
+def films(chests: Sequence[Chest], view: View, count: int, generator: np.random.Generator) -> list[Films]:
+    """`count` films in one of `VIEWS`, of patients by chance."""
     found = []
     for _ in range(count):
-        one = _any(chests, generator)
-        seen = one.beside if beside else one.front
+        seen = _any(chests, generator).seen[view]
         found.append(_film(seen[int(generator.integers(len(seen)))], generator))
     return found
 

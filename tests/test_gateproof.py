@@ -48,11 +48,12 @@ def test_the_ct_of_a_chest_teaches_and_measures_a_gate(
     monkeypatch.setattr(strangers, "measuring_chests", lambda: (measuring,))
     _, entry = gateproof.teach(prepared, SecondPopulation(Proof(), None, SEED), SEED)
     assert (
-        ", and with the CT of 1 patient, as slices and as chest films from the side" in entry["description"]
+        ", and with the CT of 1 patient, as slices and as chest films from the side and oblique ones"
+        in entry["description"]
     )
     found = rates(entry)
     assert found["validation films"][0] <= 0.05 * len(prepared.validation)
-    for kind in ("chests from the side", "slices of a chest"):
+    for kind in ("chests from the side", "chests seen obliquely", "slices of a chest"):
         for whose in ("that taught it", "of another package"):
             refused, count = found[f"{kind}, of a CT {whose}"]
             assert refused > 0.8 * count > 0

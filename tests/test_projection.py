@@ -13,13 +13,18 @@ from ml import drawings, evidence, gate, gatefit, projection, strangers
 from ml.images import resize, standardise
 from tests.ml_films import CELL, chest, phantom, unit
 
+FEW: dict[projection.View, tuple[int, ...]] = {
+    "front": (-10, 0, 10),
+    "oblique": (45, -50),
+    "side": (60, 90, 120, -75),
+}
+
 
 @pytest.fixture(scope="module", autouse=True)
 def few_angles() -> Iterator[None]:
     """Every angle takes its time, and these are enough here."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(projection, "FRONT", (-10, 0, 10))
-        patched.setattr(projection, "BESIDE", (60, 90, 120, -75))
+        patched.setattr(projection, "VIEWS", FEW)
         yield
 
 
@@ -32,8 +37,8 @@ def test_beams_are_summed_in_centimetres_of_water() -> None:
     water = np.full((60, 50, 40), -1000, dtype=np.int16)
     water[10:50, 15:35, :] = 0
     found = projection.chest(water, (5.0, 5.0, 5.0))
-    straight = found.front[projection.FRONT.index(0)]
-    side = found.beside[projection.BESIDE.index(90)]
+    straight = found.seen["front"][FEW["front"].index(0)]
+    side = found.seen["side"][FEW["side"].index(90)]
     # 20 cells of 5 mm from front to back, 40 from left to right.
     assert float(np.median(straight[straight > 5])) == pytest.approx(10, rel=0.05)
     assert float(np.median(side[side > 10])) == pytest.approx(20, rel=0.05)
@@ -42,7 +47,7 @@ def test_beams_are_summed_in_centimetres_of_water() -> None:
 
 def test_the_table_is_left_out() -> None:
     bare, lying = (projection.chest(phantom(0, table), (CELL,) * 3) for table in (False, True))
-    assert lying.beside[1].sum() == pytest.approx(bare.beside[1].sum(), rel=0.02)
+    assert lying.seen["side"][1].sum() == pytest.approx(bare.seen["side"][1].sum(), rel=0.02)
 
 
 def test_a_ct_without_a_body_is_refused() -> None:
@@ -52,7 +57,7 @@ def test_a_ct_without_a_body_is_refused() -> None:
 
 def test_films_are_in_range_and_the_same_for_the_same_generator(taught: projection.Chest) -> None:
     first, again, other = (
-        projection.films([taught], True, 3, np.random.default_rng(seed)) for seed in (1, 1, 2)
+        projection.films([taught], "side", 3, np.random.default_rng(seed)) for seed in (1, 1, 2)
     )
     for film, same, another in zip(first, again, other, strict=True):
         assert film.shape == (projection.SIDE, projection.SIDE)
@@ -77,12 +82,11 @@ def test_every_patient_is_drawn_however_few_are_asked_for_at_a_time(taught: proj
     blank = projection.Chest(
         taught.hounsfield * 0,
         taught.within,
-        tuple(seen * 0 + 20 for seen in taught.front),
-        tuple(seen * 0 + 20 for seen in taught.beside),
+        {view: tuple(one * 0 + 20 for one in seen) for view, seen in taught.seen.items()},
     )
     generator = np.random.default_rng(5)
     for draw in (
-        partial(projection.films, [taught, blank], True, 1),
+        partial(projection.films, [taught, blank], "side", 1),
         partial(projection.slices, [taught, blank], 1),
     ):
         flat = [float(np.ptp(found)) == 0 for _ in range(20) for found in draw(generator)]
@@ -91,7 +95,7 @@ def test_every_patient_is_drawn_however_few_are_asked_for_at_a_time(taught: proj
 
 def test_the_head_is_upwards(taught: projection.Chest) -> None:
     """Lungs lie above the belly: the upper half lets more through."""
-    seen = taught.front[projection.FRONT.index(0)]
+    seen = taught.seen["front"][FEW["front"].index(0)]
     middle = seen[:, seen.shape[1] // 4 : 3 * seen.shape[1] // 4]
     assert middle[: len(seen) // 2].mean() < middle[len(seen) // 2 :].mean()
 
@@ -102,31 +106,33 @@ def test_a_gate_taught_with_a_ct_refuses_the_side_of_another_and_not_its_front(
     other = projection.chest(phantom(7), (CELL, CELL, CELL))
     drawn = np.stack([unit(chest(seed, seed % 2 == 0)) for seed in range(300, 400)])
     generator = np.random.default_rng(4)
-    fronts = projection.films([taught], False, 100, generator)
+    fronts = projection.films([taught], "front", 100, generator)
     parameters = gatefit.fit_gate(np.concatenate([drawn, np.stack(fronts)]), 1, (), [taught])
     judging = [unit(chest(seed, False)) for seed in range(100, 130)]
-    judging += projection.films([taught], False, 30, generator)
+    judging += projection.films([taught], "front", 30, generator)
     parameters = gatefit.with_limits(
         parameters, [[gate.likeness(fine(film), parameters) for film in judging]]
     )
-    from_the_side, from_the_front = (
+    from_the_side, oblique, from_the_front = (
         [
             gate.likeness_refusals(gate.likeness(fine(film), parameters), parameters)
-            for film in projection.films([other], beside, 40, generator)
+            for film in projection.films([other], view, 40, generator)
         ]
-        for beside in (True, False)
+        for view in ("side", "oblique", "front")
     )
     assert np.mean([bool(reasons) for reasons in from_the_side]) > 0.8
+    assert np.mean([bool(reasons) for reasons in oblique]) > 0.6
     assert np.mean([bool(reasons) for reasons in from_the_front]) < 0.2
     named = ["from the side" in reasons[0] for reasons in from_the_side if reasons]
     assert np.mean(named) > 0.5
     rates = evidence._chest_rates("of another", [other], parameters, generator, 30)
     assert [row["pictures"] for row in rates] == [
         "chests from the side, of a CT of another",
+        "chests seen obliquely, of a CT of another",
         "slices of a chest, of a CT of another",
         "chests from the front, of a CT of another",
     ]
-    assert rates[0]["share"] > 0.8 > 0.2 > rates[2]["share"]
+    assert rates[0]["share"] > 0.8 > 0.2 > rates[3]["share"]
 
 
 def fine(film: NDArray[np.float32]) -> NDArray[np.float32]:
