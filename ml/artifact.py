@@ -318,7 +318,8 @@ def _subgroup_lines(card: Card) -> list[str]:
     return [
         "## By kind of film",
         "",
-        "Films held back, same threshold and temperature; 95 % intervals.",
+        "Films held back, same threshold and temperature; 95 % intervals. Films that the gate refuses count here; "
+        "`ml.evaluate` leaves them out.",
         "",
         "| films | n | AUC | sensitivity | specificity | calibration error |",
         "|---|---|---|---|---|---|",
