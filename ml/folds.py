@@ -25,6 +25,7 @@ from ml.crossfit import Part
 from ml.dataset import DatasetError, LabelledFilm
 from ml.draws import Also
 from ml.fitting import Progress, ResumeError
+from ml.foldtable import RATES, describe
 from ml.fused import for_training
 from ml.images import ImageError, Preparation
 from ml.material import THRESHOLD, Prepared, Second, TrainingError, prepare, ready, rounded
@@ -38,7 +39,6 @@ CHOOSING_SHARE = 0.125
 CHANGED = 200
 """Films of each fold, at most, that are also read under every change of the stress table."""
 RESULT = "folds.json"
-RATES = ("auc", "accuracy", "sensitivity", "specificity")
 
 
 @dataclass(frozen=True)
@@ -332,58 +332,6 @@ def _write_answers(
                     rows.writerow(
                         [name, film.path.name, film.label, number + 1, round(float(logit), 5), said]
                     )
-
-
-def describe(found: dict[str, Any]) -> str:
-    """The tables as Markdown."""
-    together, crossed, protocol = found["together"], found["crossfit"], found["protocol"]
-    second = together.get("second")
-    worst = {
-        rate: min(together["stress"], key=lambda row: float(row[rate]))
-        for rate in ("sensitivity", "specificity")
-    }
-    lines = [
-        "# A training judged on all films",
-        "",
-        protocol["sentence"],
-        "",
-        "| fold | films | epoch | AUC | accuracy | sensitivity | specificity | worst sensitivity, changed | worst "
-        f"specificity, changed |{' AUC of the second population |' if second else ''}",
-        "|---|---|---|---|---|---|---|---|---|" + ("---|" if second else ""),
-        *(_line(row) for row in found["folds"]),
-        f"| all | {together['n']} | | "
-        + " | ".join(f"**{together[rate]:.3f}** {_interval(together, rate)}" for rate in RATES)
-        + " | "
-        + " | ".join(f"{row[rate]:.3f} ({row['stress']})" for rate, row in worst.items())
-        + (f" | **{second['auc']:.3f}** {_interval(second, 'auc')} |" if second else " |"),
-        "",
-        "In brackets: 95 % intervals by bootstrap over patients. In the last row the networks' scales are mixed.",
-        "",
-        together["origin"]["sentence"],
-        "",
-    ]
-    if second:
-        lines += [
-            f"The {second['n']:,} {protocol['second_name']}: sensitivity {second['sensitivity']:.3f} "
-            f"{_interval(second, 'sensitivity')}, specificity {second['specificity']:.3f} "
-            f"{_interval(second, 'specificity')}.",
-            "",
-        ]
-    return "\n".join([*lines, crossfit.in_words(crossed, protocol["second_name"]), ""])
-
-
-def _interval(figures: dict[str, Any], rate: str) -> str:
-    low, high = figures[f"{rate}_ci"]
-    return f"({low:.3f} to {high:.3f})"
-
-
-def _line(row: dict[str, Any]) -> str:
-    rates = " | ".join(f"{row[rate]:.3f}" for rate in RATES)
-    worst = " | ".join(
-        f"{row[name][0]:.3f} ({row[name][1]})" for name in ("worst_sensitivity", "worst_specificity")
-    )
-    second = f" {row['second_auc']:.3f} |" if "second_auc" in row else ""
-    return f"| {row['fold']} | {row['films']} | {row['epoch']} | {rates} | {worst} |{second}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

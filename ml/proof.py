@@ -6,7 +6,6 @@ import datetime
 import importlib.metadata
 import math
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from ml import (
     artifact,
-    crossfit,
+    calibration,
     dataset,
     evidence,
     export,
@@ -34,8 +33,6 @@ from ml import (
     reference,
 )
 from ml.artifact import Card
-from ml.crossfit import Part
-from ml.dataset import DatasetError, LabelledFilm
 from ml.draws import BATCH
 from ml.material import (
     THRESHOLD,
@@ -49,21 +46,13 @@ from ml.material import (
     subgroup,
 )
 from ml.runtime import Keras, LiteRT, Outputs, Runtime, run_all
-from ml.stress import AS_THEY_ARE
 
 CURVES = "curves.png"
 SECOND_AUC = 0.8
 """From this AUC on the held-back part, a second population that trained is one that the model may answer."""
-CALIBRATION_FOLDS = 5
-"""Parts of the patients, at most, on each of which the temperature that the others choose is judged."""
 THRESHOLD_METHOD = (
     "Fixed beforehand at 0.5 of a network trained on as many normal as pneumonia films, not tuned: the validation "
     "films are too like the training films to choose by. The stress table shows how it holds."
-)
-CALIBRATION_METHOD = (
-    "One temperature for all logits, the one of lowest log loss over the validation films and their changed copies "
-    "of the stress table, both classes weighing the same. A probability therefore supposes that normal and pneumonia "
-    "are equally frequent."
 )
 
 
@@ -93,9 +82,9 @@ def write(
     targets = prepared.validation_targets
     stress = evidence.stress_logits(prepared.validation, runtime, prepared.preparation)
     seconds = second.logits(runtime, prepared.preparation)
-    calibration = _calibrate(prepared, stress, second, seconds, seed)
-    cut = calibration["temperature"] * math.log(THRESHOLD / (1 - THRESHOLD))
-    probabilities = metrics.sigmoid(outputs.logits / calibration["temperature"])
+    calibrated = calibration.calibrate(prepared, stress, second, seconds, seed)
+    cut = calibrated["temperature"] * math.log(THRESHOLD / (1 - THRESHOLD))
+    probabilities = metrics.sigmoid(outputs.logits / calibrated["temperature"])
     figures = metrics.measure(targets, probabilities, THRESHOLD, prepared.validation_patients, seed)
     gate_parameters, gate_entry = (
         gateproof.take_over(proof.gate_of, prepared, second, seed)
@@ -104,7 +93,7 @@ def write(
     )
     np.savez_compressed(folder / artifact.GATE_FILE, **asdict(gate_parameters))
     plots.curves(state.history, state.best_epoch, folder / CURVES)
-    temperature = calibration["temperature"]
+    temperature = calibrated["temperature"]
     entries = {"litert": agreement}
     if proof.full_size:
         entries["full_size"] = prove_full_size(proof.full_size, prepared, runtime, cut)
@@ -117,10 +106,10 @@ def write(
         labels=list(dataset.LABELS),
         threshold=THRESHOLD,
         threshold_method=THRESHOLD_METHOD,
-        calibration=calibration,
+        calibration=calibrated,
         heatmap=prove_maps(_heatmap_scale(outputs, targets, architecture), runtime, cut, prepared, second),
         gate=gate_entry,
-        population=_population(about, second, seconds, calibration["temperature"], figures, seed),
+        population=_population(about, second, seconds, calibrated["temperature"], figures, seed),
         data=_data(about, prepared, second),
         metrics=rounded(figures.as_dict()),
         metrics_method=f"{metrics.INTERVALS} The same films chose the epoch and the temperature, so the figures "
@@ -154,7 +143,7 @@ def write(
         initialisation=state.task.get("imagenet") or {},
         subgroups=[
             *_subgroups(prepared, probabilities, seed),
-            *second.subgroups(seconds, calibration["temperature"], seed),
+            *second.subgroups(seconds, calibrated["temperature"], seed),
         ],
         origin=prove_origin(prepared, probabilities, THRESHOLD, seed),
         operating_points=evidence.operating_points(targets, stress, temperature),
@@ -191,79 +180,6 @@ def _choose_runtime(
         path.unlink()
         return reference, expected, found
     return served, outputs, found
-
-
-def _calibrate(
-    prepared: Prepared,
-    stress: dict[str, NDArray[np.float64]],
-    second: SecondPopulation,
-    seconds: NDArray[np.float64],
-    seed: int,
-) -> dict[str, Any]:
-    """One temperature; films of a second population that trained weigh as much as they did in training."""
-    whole, share = calibration_parts(1, prepared, stress, second, seconds, seed)
-    method = CALIBRATION_METHOD
-    if second.also:
-        method += f" The held-back {second.name} have {share:.0%} of the weight."
-    found = {"temperature": crossfit.temperature(whole, share), "method": method}
-    if checked := check_calibration(prepared, stress, second, seconds, seed):
-        found["folds"] = checked
-    return found
-
-
-def check_calibration(
-    prepared: Prepared,
-    stress: dict[str, NDArray[np.float64]],
-    second: SecondPopulation,
-    seconds: NDArray[np.float64],
-    seed: int,
-) -> dict[str, Any]:
-    """What temperature and threshold are worth on patients who did not choose them; nothing where too few are there."""
-    for count in range(CALIBRATION_FOLDS, 1, -1):
-        try:
-            parts, share = calibration_parts(count, prepared, stress, second, seconds, seed)
-        except DatasetError:
-            continue
-        found = crossfit.judge(parts, share)
-        return {**found, "sentence": crossfit.in_words(found, second.name)}
-    return {}
-
-
-def calibration_parts(
-    count: int,
-    prepared: Prepared,
-    stress: dict[str, NDArray[np.float64]],
-    second: SecondPopulation,
-    seconds: NDArray[np.float64],
-    seed: int,
-) -> tuple[list[Part], float]:
-    """Answers to the validation films, and to the held-back ones of a second population that trained, in `count` parts
-    of whole patients, and the second population's share. Raises `DatasetError` where there are too few patients."""
-    firsts = _places(prepared.split.validation, count, seed)
-    measured = [second.films[place] for place in second.measured] if second.also else []
-    theirs = _places(measured, count, seed) if measured else [np.zeros(0, dtype=np.intp)] * count
-    targets = second.targets(second.measured)
-    parts = [
-        Part(
-            prepared.validation_targets[rows],
-            stress[AS_THEY_ARE][rows],
-            {name: values[rows] for name, values in stress.items()},
-            prepared.validation_targets[rows],
-            targets[others],
-            seconds[others],
-        )
-        for rows, others in zip(firsts, theirs, strict=True)
-    ]
-    return parts, second.also.share if second.also else 0.0
-
-
-def _places(films: Sequence[LabelledFilm], count: int, seed: int) -> list[NDArray[np.intp]]:
-    """Where the films of each of `count` folds stand among `films`."""
-    known = {film.path: place for place, film in enumerate(films)}
-    return [
-        np.array(sorted(known[film.path] for film in fold), dtype=np.intp)
-        for fold in dataset.folds(films, count, seed)
-    ]
 
 
 def prove_origin(

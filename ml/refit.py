@@ -20,12 +20,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from ml import artifact, dataset, evidence, failures, fitting, gateproof, metrics, plots
+from ml import artifact, calibration, dataset, evidence, failures, fitting, gateproof, metrics, plots
 from ml.artifact import ArtifactError, Card
 from ml.dataset import DatasetError
 from ml.images import PREPROCESSINGS, ImageError
 from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
-from ml.proof import CURVES, check_calibration, prove_full_size, prove_maps, prove_origin, write
+from ml.proof import CURVES, prove_full_size, prove_maps, prove_origin, write
 from ml.runtime import Keras, LiteRT, Runtime
 from ml.stress import AS_THEY_ARE
 
@@ -90,7 +90,7 @@ def refit(
     card.stress = evidence.stress_table(targets, stress, cut)
     seconds = second.logits(runtime, prepared.preparation)
     card.calibration.pop("folds", None)
-    if checked := check_calibration(prepared, stress, second, seconds, seed):
+    if checked := calibration.check(prepared, stress, second, seconds, seed):
         card.calibration["folds"] = checked
     card.operating_points = evidence.operating_points(targets, stress, temperature)
     answers = metrics.sigmoid(stress[AS_THEY_ARE] / temperature)

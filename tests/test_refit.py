@@ -86,6 +86,7 @@ def test_the_card_tells_of_maps_operating_points_and_failures(trained: Path) -> 
     assert (trained / "failures.jpg").is_file() == bool(card.failures["shown"])
     for heading in ("## Where its maps point", "## Known failures", "To find 95% of the pneumonias"):
         assert heading in text
+    assert f"Judged on patients who did not choose: {card.calibration['folds']['sentence']}" in text
 
 
 def test_films_of_another_training_are_refused(trained: Path, tmp_path: Path) -> None:
