@@ -170,6 +170,7 @@ def describe(card: Card) -> str:
         f"Normal films: {tn} answered normal, {fp} pneumonia. Pneumonia films: {tp} answered pneumonia, {fn} normal. "
         f"{card.metrics_method}",
         "",
+        *([data["folds"]["sentence"], ""] if "folds" in data else []),
         f"Threshold {card.threshold:g}. {card.threshold_method}",
         "",
         *_operating_lines(card),

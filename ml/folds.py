@@ -25,7 +25,7 @@ from ml.crossfit import Part
 from ml.dataset import DatasetError, LabelledFilm
 from ml.draws import Also
 from ml.fitting import Progress, ResumeError
-from ml.foldtable import RATES, describe
+from ml.foldtable import RATES, RESULT, describe
 from ml.fused import for_training
 from ml.images import ImageError, Preparation
 from ml.material import THRESHOLD, Prepared, Second, TrainingError, prepare, ready, rounded
@@ -38,7 +38,6 @@ CHOOSING_SHARE = 0.125
 """Share of the films that are not held back which choose the epoch, of patients who teach nothing."""
 CHANGED = 200
 """Films of each fold, at most, that are also read under every change of the stress table."""
-RESULT = "folds.json"
 
 
 @dataclass(frozen=True)

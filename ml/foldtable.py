@@ -1,11 +1,15 @@
-"""What `ml.folds` found, as Markdown."""
+"""What `ml.folds` found: as Markdown, and as the sentence of a card."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from ml import crossfit
+from ml.material import TrainingError
 
+RESULT = "folds.json"
 RATES = ("auc", "accuracy", "sensitivity", "specificity")
 
 
@@ -45,6 +49,40 @@ def describe(found: dict[str, Any]) -> str:
             "",
         ]
     return "\n".join([*lines, crossfit.in_words(crossed, protocol["second_name"]), ""])
+
+
+def for_card(folder: Path, data_hash: str) -> dict[str, Any]:
+    """The card's `data["folds"]`. Raises `TrainingError` where the folder holds none of the films of `data_hash`."""
+    try:
+        found = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        protocol, together, rows = found["protocol"], found["together"], found["folds"]
+        if protocol["data_hash"] != data_hash:
+            raise TrainingError(f"{folder} holds folds of other films than the model was trained with.")
+        sentence = (
+            f"Folds of all films, {protocol['folds']} of them, each read by a network that had learned from the others "
+            f"({protocol['architecture']}, {protocol['epochs']} epochs): "
+            + ", ".join(
+                f"{title} {together[rate]:.3f} {_interval(together, rate)}, from fold to fold {_range(rows, rate)}"
+                for rate, title in (
+                    ("auc", "AUC"),
+                    ("sensitivity", "sensitivity"),
+                    ("specificity", "specificity"),
+                )
+            )
+            + "."
+        )
+        if second := together.get("second"):
+            sentence += (
+                f" On all {second['n']:,} {protocol['second_name']} AUC {second['auc']:.3f} "
+                f"{_interval(second, 'auc')}, from fold to fold {_range(rows, 'second_auc')}."
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise TrainingError(f"{folder} holds no result of ml.folds: {error!r}.") from error
+    return {"sentence": sentence}
+
+
+def _range(rows: list[dict[str, Any]], rate: str) -> str:
+    return f"{min(row[rate] for row in rows):.3f} to {max(row[rate] for row in rows):.3f}"
 
 
 def _interval(figures: dict[str, Any], rate: str) -> str:

@@ -20,7 +20,18 @@ from typing import Any
 import keras
 import numpy as np
 
-from ml import artifact, calibration, dataset, evidence, failures, fitting, gateproof, metrics, plots
+from ml import (
+    artifact,
+    calibration,
+    dataset,
+    evidence,
+    failures,
+    fitting,
+    foldtable,
+    gateproof,
+    metrics,
+    plots,
+)
 from ml.artifact import ArtifactError, Card
 from ml.dataset import DatasetError
 from ml.images import PREPROCESSINGS, ImageError
@@ -39,12 +50,14 @@ def refit(
     proof: Proof | None = None,
     about: About | None = None,
     preprocessing: str | None = None,
+    folds: Path | None = None,
 ) -> Card:
     """Write `model` with a gate, map limits, stress table and failures made by this release to `out`.
 
     `also` or the second population of `proof`, and `about`, are what the training was given; `about` is needed with
-    `preprocessing` alone, the rule by which films are resized for these weights from now on. Raises `TrainingError`
-    where the films are not the model's, and what `ml.train.train` raises.
+    `preprocessing` alone, the rule by which films are resized for these weights from now on. `folds` is a folder that
+    `ml.folds` made of the same films, for the card to tell of. Raises `TrainingError` where the films are not the
+    model's, and what `ml.train.train` raises.
     """
     if out.exists():
         raise TrainingError(f"{out} is already there; choose another folder or delete it.")
@@ -53,6 +66,7 @@ def refit(
     divided = dataset.split(films, seed=card.seed)
     if (dataset.data_hash(films), divided.hash) != (card.data["hash"], card.data["split_hash"]):
         raise TrainingError(f"{directory} does not hold the films that {card.name} was trained with.")
+    judged = {"folds": foldtable.for_card(folds, card.data["hash"])} if folds else {}
     side, seed = card.input_size, card.seed
     second = SecondPopulation(proof or Proof(), also, seed)
     known = card.data.get("second")
@@ -71,6 +85,7 @@ def refit(
     unfinished.mkdir(parents=True)
     if preprocessing and about:
         card = _measured_anew(card, model, unfinished, out.name, prepared, second, about, proof or Proof())
+        card.data |= judged
         artifact.seal(unfinished, card)
         unfinished.rename(out)
         return artifact.load_card(out)
@@ -100,6 +115,7 @@ def refit(
     )
     if proof and proof.full_size:
         card.agreement["full_size"] = prove_full_size(proof.full_size, prepared, runtime, cut)
+    card.data |= judged
     card.name = out.name
     artifact.seal(unfinished, card)
     unfinished.rename(out)
@@ -130,8 +146,7 @@ def _measured_anew(
     if "second" not in card.data:
         # What it learned from is not on record, and these films do not show it.
         found.data.pop("second", None)
-    if "inherited" in card.data:
-        found.data["inherited"] = card.data["inherited"]
+    found.data |= {name: card.data[name] for name in ("inherited", "folds") if name in card.data}
     return found
 
 
@@ -159,6 +174,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--preprocessing", choices=PREPROCESSINGS, help="resize films by this rule from now on"
     )
+    parser.add_argument(
+        "--folds", type=Path, metavar="DIR", help="what ml.folds made of the same films, for the card to tell"
+    )
     parser.add_argument("--about", type=Path, metavar="FILE", help="JSON that describes films and population")
     parser.add_argument("--json", action="store_true", help="print the card as JSON")
     options = parser.parse_args(arguments)
@@ -171,6 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             proof=Proof(options.second_population, options.second_name, options.full_size),
             about=About.read(options.about) if options.about else None,
             preprocessing=options.preprocessing,
+            folds=options.folds,
         )
     except (TrainingError, DatasetError, ArtifactError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)

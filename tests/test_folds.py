@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ml import dataset, fitting, folds
+from ml import dataset, fitting, folds, foldtable
 from ml.dataset import DatasetError
 from ml.fitting import ResumeError
 from ml.folds import Plan, Population
@@ -60,6 +60,20 @@ def test_the_result_is_whole(films: Path, out: Path) -> None:
     assert "films of others" in text
     assert text.count("\n| 1 |") == text.count("\n| 2 |") == 1
     assert not list(out.glob("*.unfinished"))
+
+
+def test_a_card_tells_of_folds_of_its_own_films_alone(films: Path, out: Path, tmp_path: Path) -> None:
+    known = dataset.data_hash(dataset.read_folder(films))
+    told = foldtable.for_card(out, known)["sentence"]
+    assert "2 of them" in told
+    assert "films of others AUC" in told
+    with pytest.raises(TrainingError, match="folds of other films"):
+        foldtable.for_card(out, "0" * 64)
+    with pytest.raises(TrainingError, match=r"no result of ml\.folds"):
+        foldtable.for_card(tmp_path, known)
+    (tmp_path / "folds.json").write_text("{}")
+    with pytest.raises(TrainingError, match=r"no result of ml\.folds"):
+        foldtable.for_card(tmp_path, known)
 
 
 def test_nobody_teaches_or_chooses_who_is_held_back(films: Path, plan: Plan) -> None:

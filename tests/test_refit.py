@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from ml import artifact, export, refit
+from ml import artifact, export, folds, refit
+from ml.folds import Plan
 from ml.images import AREA_MEANS, SMOOTHED, Radiograph, read_radiograph
 from ml.material import About, Proof, Second, TrainingError
 from ml.predict import Predictor
@@ -26,7 +27,15 @@ def test_a_refit_keeps_the_weights_and_says_the_same_of_the_same_films(
     films: Path, trained: Path, tmp_path: Path
 ) -> None:
     before = artifact.check(trained)
-    after = refit.refit(trained, films, tmp_path / "drawings-2", proof=Proof(full_size=films))
+    folds.judge(films, tmp_path / "folds", Plan(folds=2, epochs=1))
+    after = refit.refit(
+        trained, films, tmp_path / "drawings-2", proof=Proof(full_size=films), folds=tmp_path / "folds"
+    )
+    told = after.data["folds"]["sentence"]
+    assert told.startswith(
+        "Folds of all films, 2 of them, each read by a network that had learned from the others"
+    )
+    assert told in (tmp_path / "drawings-2" / artifact.MODEL_CARD).read_text()
     assert after.agreement["full_size"]["same_label"] == after.agreement["full_size"]["films"] > 0
     assert artifact.check(tmp_path / "drawings-2").name == "drawings-2"
     for name in (artifact.KERAS_FILE, artifact.LITERT_FILE):
