@@ -334,7 +334,7 @@ def _write_answers(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 with tables, 1 where a film cannot be read, 2 where the command or a folder is wrong."""
+    """0 with tables, 1 where a file cannot be read or written, 2 where the command or a folder is wrong."""
     usual = Plan()
     parser = argparse.ArgumentParser(
         prog="python -m ml.folds",
@@ -383,6 +383,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except ImageError as error:
         print(f"{parser.prog}: a film could not be read: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{parser.prog}: a file could not be read or written: {error}", file=sys.stderr)
         return 1
     print(json.dumps(found, ensure_ascii=False) if options.json else describe(found))
     return 0

@@ -87,7 +87,13 @@ def test_nobody_teaches_or_chooses_who_is_held_back(films: Path, plan: Plan) -> 
 
 
 def test_it_goes_on_with_the_folds_that_are_missing(
-    films: Path, plan: Plan, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    films: Path,
+    others: Path,
+    plan: Plan,
+    out: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     before = json.loads((out / "folds.json").read_text())
     begun = tmp_path / "begun"
@@ -101,7 +107,9 @@ def test_it_goes_on_with_the_folds_that_are_missing(
         raise AssertionError("a fold that was finished is trained again")
 
     monkeypatch.setattr(fitting, "train_epochs", never)
-    assert json.loads(json.dumps(folds.judge(films, begun, plan))) == before
+    wished = ["--folds", "2", "--epochs", "1", "--also", str(others), "--second-name", "films of others"]
+    assert folds.main([str(films), "--out", str(begun), *wished, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == before
     with pytest.raises(TrainingError, match="holds folds already"):
         folds.judge(films, begun, plan)
 
