@@ -46,6 +46,18 @@ def test_the_card_tells_of_films_that_versions_before_learned_from(client: Clien
     assert words in client.get(reverse("model", args=[version.pk])).content.decode()
 
 
+def test_the_card_tells_what_it_is_worth_on_patients_who_chose_nothing(client: Client, staff: User) -> None:
+    version = ModelVersionFactory(stage="candidate")
+    heading = "On patients who chose nothing"
+    assert heading not in client.get(reverse("model", args=[version.pk])).content.decode()
+    version.card["calibration"] = {"folds": {"sentence": "With the temperature of others."}}
+    version.card["data"]["folds"] = {"sentence": "Folds of all films."}
+    version.save()
+    page = client.get(reverse("model", args=[version.pk])).content.decode()
+    for words in (f">{heading}<", "<p>With the temperature of others.</p>", "<p>Folds of all films.</p>"):
+        assert page.count(words) == 1
+
+
 def test_no_production_model_is_404(client: Client, staff: User) -> None:
     assert client.get(reverse("model_production")).status_code == 404
     assert "No model is registered" in client.get(reverse("models")).content.decode()
