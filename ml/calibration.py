@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,68 +24,63 @@ METHOD = (
 )
 
 
-def calibrate(
-    prepared: Prepared,
-    stress: dict[str, NDArray[np.float64]],
-    second: SecondPopulation,
-    seconds: NDArray[np.float64],
-    seed: int,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Read:
+    """What a network said: `stress` (n,) logits of the validation films under each change, `seconds` (k,) those of the
+    films of a second population that measure."""
+
+    prepared: Prepared
+    stress: dict[str, NDArray[np.float64]]
+    second: SecondPopulation
+    seconds: NDArray[np.float64]
+
+    @property
+    def share(self) -> float:
+        """What a second population weighs, if it trained."""
+        return self.second.also.share if self.second.also else 0.0
+
+    def parts(self, count: int, seed: int) -> list[Part]:
+        """Answers to `count` parts of whole patients, and to as many of a second population that trained. Raises
+        `DatasetError` where there are too few patients."""
+        firsts = _places(self.prepared.split.validation, count, seed)
+        measured = [self.second.films[place] for place in self.second.measured] if self.second.also else []
+        theirs = _places(measured, count, seed) if measured else [np.zeros(0, dtype=np.intp)] * count
+        targets = self.prepared.validation_targets
+        second_targets = self.second.targets(self.second.measured)
+        return [
+            Part(
+                targets[rows],
+                self.stress[AS_THEY_ARE][rows],
+                {name: values[rows] for name, values in self.stress.items()},
+                targets[rows],
+                second_targets[others],
+                self.seconds[others],
+            )
+            for rows, others in zip(firsts, theirs, strict=True)
+        ]
+
+
+def calibrate(read: Read, seed: int) -> dict[str, Any]:
     """One temperature; films of a second population that trained weigh as much as they did in training."""
-    whole, share = _parts(1, prepared, stress, second, seconds, seed)
     method = METHOD
-    if second.also:
-        method += f" The held-back {second.name} have {share:.0%} of the weight."
-    found = {"temperature": crossfit.temperature(whole, share), "method": method}
-    if checked := check(prepared, stress, second, seconds, seed):
+    if read.second.also:
+        method += f" The held-back {read.second.name} have {read.share:.0%} of the weight."
+    found = {"temperature": crossfit.temperature(read.parts(1, seed), read.share), "method": method}
+    if checked := check(read, seed):
         found["folds"] = checked
     return found
 
 
-def check(
-    prepared: Prepared,
-    stress: dict[str, NDArray[np.float64]],
-    second: SecondPopulation,
-    seconds: NDArray[np.float64],
-    seed: int,
-) -> dict[str, Any]:
+def check(read: Read, seed: int) -> dict[str, Any]:
     """What temperature and threshold are worth on patients who did not choose them; nothing where too few are there."""
     for count in range(FOLDS, 1, -1):
         try:
-            parts, share = _parts(count, prepared, stress, second, seconds, seed)
+            parts = read.parts(count, seed)
         except DatasetError:
             continue
-        found = crossfit.judge(parts, share)
-        return {**found, "sentence": crossfit.in_words(found, second.name)}
+        found = crossfit.judge(parts, read.share)
+        return {**found, "sentence": crossfit.in_words(found, read.second.name)}
     return {}
-
-
-def _parts(
-    count: int,
-    prepared: Prepared,
-    stress: dict[str, NDArray[np.float64]],
-    second: SecondPopulation,
-    seconds: NDArray[np.float64],
-    seed: int,
-) -> tuple[list[Part], float]:
-    """Answers to the validation films, and to the held-back ones of a second population that trained, in `count` parts
-    of whole patients, and the second population's share. Raises `DatasetError` where there are too few patients."""
-    firsts = _places(prepared.split.validation, count, seed)
-    measured = [second.films[place] for place in second.measured] if second.also else []
-    theirs = _places(measured, count, seed) if measured else [np.zeros(0, dtype=np.intp)] * count
-    targets = second.targets(second.measured)
-    parts = [
-        Part(
-            prepared.validation_targets[rows],
-            stress[AS_THEY_ARE][rows],
-            {name: values[rows] for name, values in stress.items()},
-            prepared.validation_targets[rows],
-            targets[others],
-            seconds[others],
-        )
-        for rows, others in zip(firsts, theirs, strict=True)
-    ]
-    return parts, second.also.share if second.also else 0.0
 
 
 def _places(films: Sequence[LabelledFilm], count: int, seed: int) -> list[NDArray[np.intp]]:

@@ -23,15 +23,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ml import dataset, evidence, export, fitting, metrics, peers, weights
-from ml.dataset import DatasetError, LabelledFilm
+from ml.dataset import LabelledFilm
 from ml.draws import BATCH, Stored
+from ml.failing import FAILURES, told
 from ml.fitting import Progress, ResumeError
 from ml.fused import for_training
-from ml.images import ImageError, Preparation, Radiograph
+from ml.images import Preparation, Radiograph
 from ml.material import THRESHOLD, TrainingError, ready, rounded
 from ml.plots import comparison_plots
 from ml.stress import AS_THEY_ARE
-from ml.weights import WeightsError
 
 SHARE = 0.2
 RECIPE = fitting.Recipe(
@@ -365,12 +365,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         imagenet = weights.find(options.imagenet, "lite0") if options.imagenet else None
         found = compare(options.directory, options.out, names, protocol, imagenet, _Bar())
-    except (TrainingError, DatasetError, ResumeError, WeightsError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    except ImageError as error:
-        print(f"{parser.prog}: a film could not be read: {error}", file=sys.stderr)
-        return 1
+    except FAILURES as error:
+        return told(parser.prog, error)
     print(json.dumps(found, ensure_ascii=False) if options.json else describe(found))
     return 0
 

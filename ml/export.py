@@ -19,9 +19,9 @@ import keras
 import numpy as np
 
 from ml import artifact, dataset, evidence, fitting
-from ml.artifact import ArtifactError, Card
-from ml.dataset import DatasetError
-from ml.images import ImageError, Preparation
+from ml.artifact import Card
+from ml.failing import FAILURES, told
+from ml.images import Preparation
 from ml.material import TrainingError, ready
 from ml.network import serving_model
 from ml.runtime import Keras, LiteRT, Outputs, run_all
@@ -127,12 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         card = export_version(options.model, options.directory, options.out)
-    except (TrainingError, DatasetError, ArtifactError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    except ImageError as error:
-        print(f"{parser.prog}: a film could not be read: {error}", file=sys.stderr)
-        return 1
+    except FAILURES as error:
+        return told(parser.prog, error)
     print(
         json.dumps(card.as_dict(), ensure_ascii=False)
         if options.json

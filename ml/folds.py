@@ -22,17 +22,17 @@ from numpy.typing import NDArray
 
 from ml import crossfit, dataset, evidence, fitting, metrics, network, origin, weights
 from ml.crossfit import Part
-from ml.dataset import DatasetError, LabelledFilm
+from ml.dataset import LabelledFilm
 from ml.draws import Also
+from ml.failing import FAILURES, told
 from ml.fitting import Progress, ResumeError
 from ml.foldtable import RATES, RESULT, describe
 from ml.fused import for_training
-from ml.images import ImageError, Preparation
+from ml.images import Preparation
 from ml.material import THRESHOLD, Prepared, Second, TrainingError, prepare, ready, rounded
 from ml.runtime import Keras, run_all
 from ml.stress import STRESSES
 from ml.train import Bar, make_repeatable
-from ml.weights import WeightsError
 
 CHOOSING_SHARE = 0.125
 """Share of the films that are not held back which choose the epoch, of patients who teach nothing."""
@@ -378,15 +378,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ),
             progress,
         )
-    except (TrainingError, DatasetError, ResumeError, WeightsError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    except ImageError as error:
-        print(f"{parser.prog}: a film could not be read: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"{parser.prog}: a file could not be read or written: {error}", file=sys.stderr)
-        return 1
+    except FAILURES as error:
+        return told(parser.prog, error)
     print(json.dumps(found, ensure_ascii=False) if options.json else describe(found))
     return 0
 

@@ -82,7 +82,7 @@ def write(
     targets = prepared.validation_targets
     stress = evidence.stress_logits(prepared.validation, runtime, prepared.preparation)
     seconds = second.logits(runtime, prepared.preparation)
-    calibrated = calibration.calibrate(prepared, stress, second, seconds, seed)
+    calibrated = calibration.calibrate(calibration.Read(prepared, stress, second, seconds), seed)
     cut = calibrated["temperature"] * math.log(THRESHOLD / (1 - THRESHOLD))
     probabilities = metrics.sigmoid(outputs.logits / calibrated["temperature"])
     figures = metrics.measure(targets, probabilities, THRESHOLD, prepared.validation_patients, seed)

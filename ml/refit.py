@@ -32,9 +32,9 @@ from ml import (
     metrics,
     plots,
 )
-from ml.artifact import ArtifactError, Card
-from ml.dataset import DatasetError
-from ml.images import PREPROCESSINGS, ImageError
+from ml.artifact import Card
+from ml.failing import FAILURES, told
+from ml.images import PREPROCESSINGS
 from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
 from ml.proof import CURVES, prove_full_size, prove_maps, prove_origin, write
 from ml.runtime import Keras, LiteRT, Runtime
@@ -105,7 +105,7 @@ def refit(
     card.stress = evidence.stress_table(targets, stress, cut)
     seconds = second.logits(runtime, prepared.preparation)
     card.calibration.pop("folds", None)
-    if checked := calibration.check(prepared, stress, second, seconds, seed):
+    if checked := calibration.check(calibration.Read(prepared, stress, second, seconds), seed):
         card.calibration["folds"] = checked
     card.operating_points = evidence.operating_points(targets, stress, temperature)
     answers = metrics.sigmoid(stress[AS_THEY_ARE] / temperature)
@@ -191,12 +191,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             preprocessing=options.preprocessing,
             folds=options.folds,
         )
-    except (TrainingError, DatasetError, ArtifactError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    except ImageError as error:
-        print(f"{parser.prog}: a film could not be read: {error}", file=sys.stderr)
-        return 1
+    except FAILURES as error:
+        return told(parser.prog, error)
     print(json.dumps(card.as_dict(), ensure_ascii=False) if options.json else _in_words(card))
     return 0
 

@@ -22,18 +22,18 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ml import artifact, dataset, fitting, lineage, lite, metrics, modes, network, weights
-from ml.artifact import ArtifactError, Card
+from ml.artifact import Card
 from ml.catalogue import MODES
 from ml.dataset import DatasetError
-from ml.fitting import Progress, ResumeError
+from ml.failing import FAILURES, told
+from ml.fitting import Progress
 from ml.fused import for_training
-from ml.images import PREPROCESSINGS, ImageError, Preparation
+from ml.images import PREPROCESSINGS, Preparation
 from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
 from ml.proof import write
 from ml.runtime import run_all
 from ml.teachers import Teachers
 from ml.variants import APART, SHARES, train_variants
-from ml.weights import WeightsError
 
 __all__ = ["About", "Proof", "Second", "TrainingError", "train"]
 VALIDATION_SHARE = 0.2
@@ -398,15 +398,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else Bar("training", "Exporting and measuring; this takes a few minutes for thousands of films."),
             stage=lines.stage if options.lines else lambda words: None,
         )
-    except (TrainingError, DatasetError, ArtifactError, ResumeError, WeightsError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    except ImageError as error:
-        print(f"{parser.prog}: a film could not be read: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"{parser.prog}: a file could not be read or written: {error}", file=sys.stderr)
-        return 1
+    except FAILURES as error:
+        return told(parser.prog, error)
     if options.json:
         print(json.dumps(card.as_dict(), ensure_ascii=False))
     elif not options.lines:

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ml import calibration, dataset, fitting, metrics
+from ml.calibration import Read
 from ml.material import Prepared, Proof, Second, SecondPopulation, prepare
 from ml.stress import STRESSES
 from tests.ml_films import data_set
@@ -31,7 +32,7 @@ def stress_of(prepared: Prepared) -> dict[str, NDArray[np.float64]]:
 
 def test_the_temperature_is_that_of_all_films(prepared: Prepared) -> None:
     stress = stress_of(prepared)
-    found = calibration.calibrate(prepared, stress, NONE, np.zeros(0), SEED)
+    found = calibration.calibrate(Read(prepared, stress, NONE, np.zeros(0)), SEED)
     targets = np.tile(prepared.validation_targets, len(stress))
     logits = np.concatenate(list(stress.values()))
     expected = metrics.fit_temperature(targets, logits, fitting.balanced(targets))
@@ -54,7 +55,7 @@ def test_so_many_parts_as_there_are_patients_for(prepared: Prepared, normals: in
         validation_films=prepared.validation_films[rows],
         validation_targets=prepared.validation_targets[rows],
     )
-    found = calibration.calibrate(few, stress_of(few), NONE, np.zeros(0), SEED)
+    found = calibration.calibrate(Read(few, stress_of(few), NONE, np.zeros(0)), SEED)
     assert 0.05 <= found["temperature"] <= 20
     assert found.get("folds", {}).get("parts") == parts
 
@@ -65,8 +66,8 @@ def test_a_second_population_weighs_as_much_as_it_did_in_training(prepared: Prep
     )
     targets = second.targets(second.measured)
     sure = np.where(targets == 1, 9.0, -9.0) * np.where(np.arange(len(targets)) % 3 == 0, -1, 1)
-    alone = calibration.calibrate(prepared, stress_of(prepared), NONE, np.zeros(0), SEED)
-    found = calibration.calibrate(prepared, stress_of(prepared), second, sure, SEED)
+    alone = calibration.calibrate(Read(prepared, stress_of(prepared), NONE, np.zeros(0)), SEED)
+    found = calibration.calibrate(Read(prepared, stress_of(prepared), second, sure), SEED)
     assert found["temperature"] > alone["temperature"] + 0.5
     assert "The held-back films of others have 50% of the weight." in found["method"]
     assert "of films of others" in found["folds"]["sentence"]
@@ -76,7 +77,7 @@ def test_a_second_population_of_one_class_is_no_reason_to_fail(prepared: Prepare
     second = SecondPopulation(Proof(), Second(data_set(tmp_path / "others", 6), 0.2), SEED)
     second.measured = [place for place in second.measured if second.films[place].label == "NORMAL"]
     found = calibration.calibrate(
-        prepared, stress_of(prepared), second, np.full(len(second.measured), -2.0), SEED
+        Read(prepared, stress_of(prepared), second, np.full(len(second.measured), -2.0)), SEED
     )
     assert 0.05 <= found["temperature"] <= 20
     assert "folds" not in found
