@@ -64,11 +64,12 @@ def fit_gate(
         upright += [_fine(augment(film, generator)) for film in front]
     others, kinds = _others(films, strangers, chests, len(upright), generator)
     coarse = np.stack([reduced(film) for film in upright])
-    pca = PCA(min(COMPONENTS, len(upright) - 1), svd_solver="covariance_eigh", random_state=seed).fit(coarse)
+    most = len(upright) - 1
+    pca = _fit_components(coarse, min(COMPONENTS, most))
     scale = np.sqrt(np.maximum(pca.explained_variance_, 1e-6))
     scores = pca.transform(np.concatenate([coarse, np.stack([reduced(film) for film in others])])) / scale
     directions = np.stack([edges(film) for film in upright + others])
-    edge_pca = PCA(min(EDGE_COMPONENTS, len(upright) - 1), svd_solver="covariance_eigh").fit(directions)
+    edge_pca = _fit_components(directions, min(EDGE_COMPONENTS, most))
     edge_components = edge_pca.components_ / np.sqrt(np.maximum(edge_pca.explained_variance_, 1e-6))[:, None]
     greys = np.stack([tones(film) for film in upright + others])
     tone_mean, tone_scale = (how(greys[: len(upright)], axis=0) for how in (np.mean, np.std))
@@ -94,6 +95,12 @@ def fit_gate(
         tone_mean=_single(tone_mean),
         tone_scale=_single(tone_scale),
     )
+
+
+def _fit_components(pictures: Films, count: int) -> PCA:
+    """Of the rows, exactly, by the way that takes less: few pictures have a small matrix, many a small covariance."""
+    few = len(pictures) < pictures.shape[1]
+    return PCA(count, svd_solver="full" if few else "covariance_eigh").fit(pictures)
 
 
 def _head(scores: Films, answers: NDArray[np.int64], seed: int) -> MLPClassifier:
