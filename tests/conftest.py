@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from celery import current_app
 from django.db import connection
+from django.test import Client
 
 from diagnosis import registry
 from diagnosis.models import ModelVersion
 from ml import artifact
+from pneumoweb.accounts.models import User
 from pneumoweb.broker import EmbeddedBroker, embedded
 from tests import buckets
+from tests.factories import make_user
 from tests.ml_films import data_set
 from tests.processes import Broker, Child, LiveSite, environment, free_port, start_site
 
@@ -99,6 +102,14 @@ def production(request: pytest.FixtureRequest) -> ModelVersion:
         request.getfixturevalue("db")
     version = registry.import_artifact(artifact.SHIPPED)
     return registry.promote(version, by=None, reason="For the tests")
+
+
+@pytest.fixture
+def reviewer(client: Client) -> User:
+    """A reviewer, who is logged in."""
+    user = make_user("reviewer")
+    client.force_login(user)
+    return user
 
 
 @pytest.fixture

@@ -1,68 +1,23 @@
-"""Verdicts: append-only, withdrawn within a minute, read blind or twice, adjudicated; films are lent one by one."""
+"""Verdicts: append-only, withdrawn within a minute, read blind or twice, adjudicated; with outcomes and rules."""
 
-import json
-import re
 from datetime import timedelta
-from html import unescape
-from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
-from diagnosis import histories, loans, review, reviewqueue, worklist
-from diagnosis.models import AccessLog, Prediction, Review, ReviewLoan, ReviewWithdrawal, WorklistRow
+from diagnosis import histories, review, reviewqueue, worklist
+from diagnosis.models import AccessLog, Prediction, Review, ReviewWithdrawal, WorklistRow
 from diagnosis.reviewqueue import Kind
 from pneumoweb.accounts.models import User
-from tests.factories import (
-    AnswerFactory,
-    FilmFactory,
-    PatientFactory,
-    PredictionFactory,
-    StudyFactory,
-    make_user,
-)
+from tests.factories import FilmFactory, PatientFactory, PredictionFactory, StudyFactory, make_user
+from tests.reviewing import BOX, answer_for, clinic_reads, colleague, fresh, page
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def reviewer(client: Client) -> User:
-    user = make_user("reviewer")
-    client.force_login(user)
-    return user
-
-
-def colleague(user: User) -> User:
-    return make_user("reviewer", user.clinic)
-
-
-def answer_for(user: User, **fields: Any) -> Prediction:
-    patient = PatientFactory(clinic=user.clinic, created_by=user)
-    answer = AnswerFactory(film=FilmFactory(study=StudyFactory(patient=patient)), **fields)
-    worklist.refresh([answer.film_id])
-    return answer
-
-
-def clinic_reads(user: User, **rules: Any) -> None:
-    assert user.clinic is not None
-    for name, value in rules.items():
-        setattr(user.clinic, name, value)
-    user.clinic.save()
-
-
 def reading(answer: Prediction) -> str:
     return WorklistRow.objects.get(film=answer.film_id).reading
-
-
-def page(client: Client, name: str, answer: Prediction) -> str:
-    return client.get(reverse(name, args=[answer.film_id])).content.decode()
-
-
-def fresh(answer: Prediction) -> Prediction:
-    """The answer as a later request finds it."""
-    return Prediction.objects.select_related("film__patient__clinic").get(pk=answer.pk)
 
 
 # ---------------------------------------------------------------- verdicts
@@ -145,151 +100,6 @@ def test_a_verdict_is_withdrawn_once(reviewer: User) -> None:
     review.withdraw(reviewer, verdict)
     with pytest.raises(review.TooLate, match="already"):
         review.withdraw(reviewer, Review.objects.get(pk=verdict.pk))
-
-
-# ---------------------------------------------------------------- regions
-
-BOX = {"kind": "box", "points": [[10, 20], [60.04, 90]]}
-
-
-def test_a_region_is_kept_in_pixels_of_the_film(client: Client, reviewer: User) -> None:
-    answer = answer_for(reviewer)
-    outline = {"kind": "outline", "points": [[0, 0], [256, 0], [128, 256]], "extra": "dropped"}
-    client.post(
-        reverse("review", args=[answer.pk]), {"verdict": "pneumonia", "region": json.dumps([BOX, outline])}
-    )
-    assert Review.objects.get().region == [
-        {"kind": "box", "points": [[10.0, 20.0], [60.0, 90.0]]},
-        {"kind": "outline", "points": [[0.0, 0.0], [256.0, 0.0], [128.0, 256.0]]},
-    ]
-
-
-@pytest.mark.parametrize(
-    "region",
-    [
-        "no json",
-        '{"kind": "box"}',
-        "[1]",
-        '[{"kind": "star", "points": [[1, 1], [2, 2]]}]',
-        '[{"kind": "box", "points": [[1, 1]]}]',
-        '[{"kind": "box", "points": [[9, 9], [1, 1]]}]',
-        '[{"kind": "box", "points": [[1, 1], [2, 257]]}]',
-        '[{"kind": "box", "points": [[1, 1], [true, 2]]}]',
-        '[{"kind": "box", "points": [[1, 1], [NaN, 2]]}]',
-        json.dumps([BOX] * 21),
-        json.dumps([{"kind": "outline", "points": [[1, 1]] * 501}]),
-    ],
-)
-def test_a_region_that_is_none_keeps_nothing(client: Client, reviewer: User, region: str) -> None:
-    answer = answer_for(reviewer)
-    response = client.post(
-        reverse("review", args=[answer.pk]), {"verdict": "pneumonia", "region": region}, follow=True
-    )
-    assert "Nothing was kept" in response.content.decode()
-    assert not Review.objects.exists()
-
-
-def test_what_was_drawn_and_written_is_there_again_after_undo(client: Client, reviewer: User) -> None:
-    answer = answer_for(reviewer)
-    given = review.record(reviewer, answer, "normal", "left base", [BOX])
-    review.withdraw(reviewer, given)
-    shown = page(client, "review_film", answer)
-    assert "left base</textarea>" in shown
-    assert json.loads(unescape(re.findall(r'name="region" value="([^"]*)"', shown)[0])) == [BOX]
-
-
-def test_an_adjudicator_sees_both_readers_regions_and_whose_they_are(client: Client, reviewer: User) -> None:
-    clinic_reads(reviewer, second_share=100)
-    answer = answer_for(reviewer)
-    second, third = colleague(reviewer), colleague(reviewer)
-    other_box = {"kind": "box", "points": [[1, 2], [3, 4]]}
-    taken_back = review.record(reviewer, answer, "pneumonia", region=[other_box])
-    review.withdraw(reviewer, taken_back)
-    review.record(reviewer, fresh(answer), "pneumonia", region=[BOX])
-    client.force_login(second)
-    assert drawn_by_others(page(client, "review_film", answer)) == []
-    review.record(second, fresh(answer), "normal")
-    client.force_login(third)
-    shown = page(client, "review_film", answer)
-    assert drawn_by_others(shown) == [
-        {"letter": "A", "name": str(reviewer), "verdict": "Pneumonia", "regions": [BOX]},
-        {"letter": "B", "name": str(second), "verdict": "Normal", "regions": []},
-    ]
-    assert 'points="10,20 60.04,20 60.04,90 10,90"' in shown
-
-
-def drawn_by_others(shown: str) -> Any:
-    return json.loads(re.findall(r'<script id="readers" type="application/json">(.*?)</script>', shown)[0])
-
-
-# ---------------------------------------------------------------- queue and loans
-
-
-def test_the_queue_is_walked_film_by_film_and_ends(client: Client, reviewer: User) -> None:
-    first, second = answer_for(reviewer), answer_for(reviewer)
-    response = client.post(reverse("review_next"))
-    assert response["Location"].startswith(reverse("review_film", args=[first.film_id]))
-    response = client.post(reverse("review", args=[first.pk]), {"verdict": "unreadable"})
-    assert response["Location"].startswith(reverse("review_film", args=[second.film_id]))
-    response = client.post(reverse("review", args=[second.pk]), {"verdict": "normal"}, follow=True)
-    assert "Everything is reviewed" in response.content.decode()
-
-
-def test_each_kind_gives_its_films_in_its_order(reviewer: User) -> None:
-    answers = {p: answer_for(reviewer, probability=p, label="NORMAL") for p in (0.02, 0.3, 0.47)}
-    stat = answer_for(reviewer, probability=0.99)
-    worklist.set_priority(stat.film, 2)
-    films = lambda kind: [row.film_id for row in reviewqueue.upcoming(reviewer, kind, 9)]  # noqa: E731
-    assert films(Kind.OLDEST) == [stat.film_id, *(a.film_id for a in answers.values())]
-    assert films(Kind.UNCERTAIN) == [answers[p].film_id for p in (0.47, 0.3, 0.02)] + [stat.film_id]
-    assert set(films(Kind.CONFIDENT)) == {stat.film_id, answers[0.02].film_id}
-    assert films(Kind.DISPUTED) == []
-    review.record(reviewer, answers[0.3], "pneumonia")
-    assert [r.film_id for r in reviewqueue.upcoming(colleague(reviewer), Kind.DISPUTED, 9)] == [
-        answers[0.3].film_id
-    ]
-
-
-def test_two_reviewers_never_get_the_same_film(reviewer: User) -> None:
-    films = {answer_for(reviewer).film_id for _ in range(2)}
-    other = colleague(reviewer)
-    assert {reviewqueue.take_next(reviewer, Kind.OLDEST), reviewqueue.take_next(other, Kind.OLDEST)} == films
-    assert reviewqueue.take_next(colleague(reviewer), Kind.OLDEST) is None
-
-
-def test_who_loses_every_race_but_the_last_still_gets_a_film(
-    reviewer: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    films = [answer_for(reviewer).film_id for _ in range(12)]
-    lend = loans.lend
-
-    def lend_second(user: User, film: int) -> bool:
-        if film != films[-1]:
-            lend(colleague(reviewer), film)
-        return lend(user, film)
-
-    monkeypatch.setattr(loans, "lend", lend_second)
-    assert reviewqueue.take_next(reviewer, Kind.OLDEST) == films[-1]
-    assert ReviewLoan.objects.count() == len(films)
-
-
-def test_a_film_in_other_hands_is_not_judged_and_comes_back_if_left(client: Client, reviewer: User) -> None:
-    answer, other = answer_for(reviewer), colleague(reviewer)
-    assert loans.lend(other, answer.film_id)
-    assert "In other hands" in page(client, "review_film", answer)
-    with pytest.raises(review.NotReviewable, match="in hand"):
-        review.record(reviewer, answer, "normal")
-    ReviewLoan.objects.update(until=timezone.now() - timedelta(seconds=1))
-    assert "In other hands" not in page(client, "review_film", answer)
-    assert loans.holder(answer.film_id).reviewer == reviewer  # type: ignore[union-attr]
-    client.post(reverse("review_leave"))
-    assert loans.lend(other, answer.film_id)
-
-
-def test_a_reviewer_holds_one_film_at_a_time(reviewer: User) -> None:
-    for answer in (answer_for(reviewer), answer_for(reviewer)):
-        assert loans.lend(reviewer, answer.film_id)
-    assert ReviewLoan.objects.get().film_id == answer.film_id
 
 
 # ---------------------------------------------------------------- blind first
