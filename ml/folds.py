@@ -29,7 +29,7 @@ from ml.fitting import Progress, ResumeError
 from ml.foldtable import RATES, RESULT, describe
 from ml.fused import for_training
 from ml.images import Preparation
-from ml.material import THRESHOLD, Prepared, Second, TrainingError, prepare, ready, rounded
+from ml.material import THRESHOLD, Prepared, Second, TrainingError, prepare, ready, rounded, subgroups
 from ml.runtime import Keras, run_all
 from ml.stress import STRESSES
 from ml.train import Bar, make_repeatable
@@ -276,15 +276,10 @@ def _together(
             0.0,
         ),
     }
-    if second:
-        theirs = metrics.measure(
-            np.concatenate([part.second_targets for part in parts]),
-            metrics.sigmoid(np.concatenate([part.second_logits for part in parts])),
-            THRESHOLD,
-            [film.patient for fold in second.folds for film in fold],
-            plan.seed,
-        ).as_dict()
-        found["second"] = {"n": theirs["n"], **{name: theirs[name] for name in kept}}
+    if second and plan.also:
+        films = [film for fold in second.folds for film in fold]
+        said = metrics.sigmoid(np.concatenate([part.second_logits for part in parts]))
+        found["second"] = subgroups(plan.also.name, films, said, plan.seed)
     return dict(rounded(found))
 
 

@@ -16,7 +16,7 @@ RATES = ("auc", "accuracy", "sensitivity", "specificity")
 def describe(found: dict[str, Any]) -> str:
     """The tables as Markdown."""
     together, crossed, protocol = found["together"], found["crossfit"], found["protocol"]
-    second = together.get("second")
+    second = together.get("second", [])
     worst = {
         rate: min(together["stress"], key=lambda row: float(row[rate]))
         for rate in ("sensitivity", "specificity")
@@ -34,7 +34,7 @@ def describe(found: dict[str, Any]) -> str:
         + " | ".join(f"**{together[rate]:.3f}** {_interval(together, rate)}" for rate in RATES)
         + " | "
         + " | ".join(f"{row[rate]:.3f} ({row['stress']})" for rate, row in worst.items())
-        + (f" | **{second['auc']:.3f}** {_interval(second, 'auc')} |" if second else " |"),
+        + (f" | **{second[0]['auc']:.3f}** {_interval(second[0], 'auc')} |" if second else " |"),
         "",
         "In brackets: 95 % intervals by bootstrap over patients. In the last row the networks' scales are mixed.",
         "",
@@ -43,9 +43,17 @@ def describe(found: dict[str, Any]) -> str:
     ]
     if second:
         lines += [
-            f"The {second['n']:,} {protocol['second_name']}: sensitivity {second['sensitivity']:.3f} "
-            f"{_interval(second, 'sensitivity')}, specificity {second['specificity']:.3f} "
-            f"{_interval(second, 'specificity')}.",
+            "| second population | films | AUC | sensitivity | specificity |",
+            "|---|---|---|---|---|",
+            *(
+                f"| {row['group']} | {row['n']} | "
+                + " | ".join(
+                    f"{row[rate]:.3f} {_interval(row, rate)}"
+                    for rate in ("auc", "sensitivity", "specificity")
+                )
+                + " |"
+                for row in second
+            ),
             "",
         ]
     return "\n".join([*lines, crossfit.in_words(crossed, protocol["second_name"]), ""])
@@ -72,10 +80,11 @@ def for_card(folder: Path, data_hash: str) -> dict[str, Any]:
             + "."
         )
         if second := together.get("second"):
-            sentence += (
-                f" On all {second['n']:,} {protocol['second_name']} AUC {second['auc']:.3f} "
-                f"{_interval(second, 'auc')}, from fold to fold {_range(rows, 'second_auc')}."
+            sentence += " On other films, each fold of which had taught nothing either: " + "; ".join(
+                f"{row['group']}, {row['n']:,} films, AUC {row['auc']:.3f} {_interval(row, 'auc')}"
+                for row in second
             )
+            sentence += f". From fold to fold of all of them {_range(rows, 'second_auc')}."
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(f"{folder} holds no result of ml.folds: {error!r}.") from error
     return {"sentence": sentence}

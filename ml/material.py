@@ -185,24 +185,27 @@ class SecondPopulation:
 
     def subgroups(self, logits: NDArray[np.float64], temperature: float, seed: int) -> list[dict[str, Any]]:
         """Figures of all the films that measure, and of each subfolder of them."""
-        targets = self.targets(self.measured)
-        probabilities = metrics.sigmoid(logits / temperature)
-        patients = [self.films[i].patient for i in self.measured]
-        folders = np.array([self.films[i].path.parent.name for i in self.measured])
-        groups = {self.name: np.arange(len(folders))}
-        if len(set(folders)) > 1:
-            groups |= {
-                f"{self.name}: {name}": np.nonzero(folders == name)[0] for name in sorted(set(folders))
-            }
-        found = [
-            subgroup(name, rows, targets, probabilities, patients, seed) for name, rows in groups.items()
-        ]
-        return [row for row in found if row]
+        films = [self.films[i] for i in self.measured]
+        return subgroups(self.name, films, metrics.sigmoid(logits / temperature), seed)
 
     def ages(self) -> tuple[float, float] | None:
         """Between these are nearly all films that measure; None where no age is known."""
         known = [age for i in self.measured if (age := self.films[i].age_years) is not None]
         return metrics.range_of_most(known) if known else None
+
+
+def subgroups(
+    name: str, films: Sequence[LabelledFilm], probabilities: NDArray[np.float64], seed: int
+) -> list[dict[str, Any]]:
+    """Figures of all of these films, and where they come from several subfolders, of each in which both classes are."""
+    targets = np.array([film.target for film in films], dtype=np.int64)
+    patients = [film.patient for film in films]
+    folders = np.array([film.path.parent.name for film in films])
+    groups = {name: np.arange(len(films))}
+    if len(set(folders)) > 1:
+        groups |= {f"{name}: {folder}": np.nonzero(folders == folder)[0] for folder in sorted(set(folders))}
+    found = [subgroup(group, rows, targets, probabilities, patients, seed) for group, rows in groups.items()]
+    return [row for row in found if row]
 
 
 def subgroup(

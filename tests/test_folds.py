@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_every_film_is_read_once(films: Path, others: Path, out: Path) -> None:
     assert all(len(found) == 1 for found in places.values())
 
 
-def test_the_result_is_whole(films: Path, out: Path) -> None:
+def test_the_result_is_whole(films: Path, others: Path, out: Path) -> None:
     found = json.loads((out / "folds.json").read_text())
     count = len(dataset.read_folder(films))
     assert found["together"]["n"] == sum(row["films"] for row in found["folds"]) == count
@@ -56,6 +57,8 @@ def test_the_result_is_whole(films: Path, out: Path) -> None:
     assert tn + fp + fn + tp == count
     assert found["crossfit"]["parts"] == 2
     assert 0 <= found["together"]["origin"]["auc"] <= 1
+    (whole,) = found["together"]["second"]
+    assert (whole["group"], whole["n"]) == ("films of others", len(dataset.read_folder(others)))
     text = (out / "FOLDS.md").read_text()
     assert "films of others" in text
     assert text.count("\n| 1 |") == text.count("\n| 2 |") == 1
@@ -66,7 +69,7 @@ def test_a_card_tells_of_folds_of_its_own_films_alone(films: Path, out: Path, tm
     known = dataset.data_hash(dataset.read_folder(films))
     told = foldtable.for_card(out, known)["sentence"]
     assert "2 of them" in told
-    assert "films of others AUC" in told
+    assert re.search(r"films of others, \d+ films, AUC \d\.\d{3}", told)
     with pytest.raises(TrainingError, match="folds of other films"):
         foldtable.for_card(out, "0" * 64)
     with pytest.raises(TrainingError, match=r"no result of ml\.folds"):

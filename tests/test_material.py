@@ -3,11 +3,13 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from ml import dataset, fitting
-from ml.material import Proof, Second, SecondPopulation
+from ml.dataset import LabelledFilm
+from ml.material import Proof, Second, SecondPopulation, subgroups
 from ml.train import train
 from tests.ml_films import chest, data_set
 
@@ -52,6 +54,25 @@ def test_the_range_of_ages_is_that_of_nearly_all(
     found = population(tmp_path / "others", ages)
     assert len(found.measured) == 40
     assert found.ages() == expected
+
+
+def test_films_of_several_folders_are_also_told_of_by_folder(tmp_path: Path) -> None:
+    """But not those of a folder in which all are of one class."""
+    films = [
+        LabelledFilm(tmp_path / folder / f"{number}.png", dataset.LABELS[target], f"{folder}{number}", "")
+        for folder, targets in (("read", [0, 1] * 5), ("reported", [0] * 4))
+        for number, target in enumerate(targets)
+    ]
+    right = np.array([0.9 if film.target else 0.1 for film in films])
+    right[-2:] = 0.8
+    whole, read = subgroups("films of others", films, right, seed=1)
+    assert (whole["group"], whole["n"], whole["specificity"]) == (
+        "films of others",
+        14,
+        pytest.approx(7 / 9, abs=1e-4),
+    )
+    assert (read["group"], read["n"], read["auc"], read["specificity"]) == ("films of others: read", 10, 1, 1)
+    assert len(subgroups("films of others", films[:10], right[:10], seed=1)) == 1
 
 
 def doubted(folder: Path, patients: set[str]) -> None:
