@@ -27,7 +27,10 @@ class NotEnough(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a manifest. `film` and `confirmed_by` are the site's keys; a base film has neither."""
+    """One line of a manifest. `film` and `confirmed_by` are the site's keys; a base film has neither.
+
+    Manifests of earlier releases have no `view`.
+    """
 
     source: str
     film: int | None
@@ -39,6 +42,7 @@ class Entry:
     age_years: float | None
     share: str
     sha256: str
+    view: str = ""
 
 
 @dataclass
@@ -185,6 +189,7 @@ def _entry(film: Film, truth: Confirmed, share: str) -> Entry:
         age_years=None if age is None else round(age, 2),
         share=share,
         sha256=film.sha256,
+        view=film.study.view,
     )
 
 

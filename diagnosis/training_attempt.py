@@ -168,11 +168,12 @@ class Attempt:
         for entry in entries:
             if entry.share in manifest.LEARNING:
                 age = "" if entry.age_years is None else str(entry.age_years)
-                rows.append([self._fetched(entry, films), entry.label, entry.patient, age, entry.share])
+                known = [entry.label, entry.patient, age, entry.view, entry.share]
+                rows.append([self._fetched(entry, films), *known])
                 self.quick_beat()
         with (films / "labels.unfinished").open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["file", "label", "patient", "age_years", "split"])
+            writer.writerow(["file", "label", "patient", "age_years", "view", "split"])
             writer.writerows(rows)
         (films / "labels.unfinished").rename(films / "labels.csv")
         return films

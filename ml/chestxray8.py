@@ -18,13 +18,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ml.dataset import DatasetError
+from ml.dataset import VIEWS, DatasetError
 
 BY_RADIOLOGISTS = {"Lung Opacity": "PNEUMONIA", "Normal": "NORMAL", "No Lung Opacity / Not Normal": ""}
 """An empty label is neither; such a film tries the gate alone."""
 BY_REPORT = {"Pneumonia": "PNEUMONIA", "No Finding": "NORMAL"}
 NEEDED = ("file", "nih_label", "rsna_label", "patient", "age_years", "view")
-COLUMNS = ("file", "label", "doubtful", "patient", "age_years")
+COLUMNS = ("file", "label", "doubtful", "patient", "age_years", "view")
 AGREEMENT = 2 / 3
 """Reports of a finding and view count from this share of films on which a radiologist's label says the same."""
 
@@ -63,7 +63,8 @@ def convert(source: Path, out: Path, *, every_report: bool = False) -> Counter[s
             if kind not in believed and not every_report:
                 label, doubtful = "", label
             counts[f"{by}: {label or f'{doubtful}, doubtful'}"] += 1
-        row |= {"file": f"{by}/{row['file']}", "label": label, "doubtful": doubtful}
+        view = row["view"] if row["view"] in VIEWS else ""
+        row |= {"file": f"{by}/{row['file']}", "label": label, "doubtful": doubtful, "view": view}
         found.append((name, row))
     unfinished = out.with_name(out.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -15,6 +15,7 @@ import numpy as np
 
 Label = Literal["NORMAL", "PNEUMONIA"]
 LABELS: tuple[Label, Label] = ("NORMAL", "PNEUMONIA")
+VIEWS = ("PA", "AP")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".dcm"}
 # The names of the paediatric set of Kermany et al. (Cell 172, 2018) carry the patient.
 _PATIENT_NAMES = (
@@ -29,7 +30,8 @@ class DatasetError(ValueError):
 
 @dataclass(frozen=True)
 class LabelledFilm:
-    """One film on disk. `label` is None where the data do not say; `side` where `labels.csv` fixes the split.
+    """One film on disk. `label` is None where the data do not say; `side` where `labels.csv` fixes the split. `view` is
+    PA (mostly taken standing) or AP (mostly lying), empty where the data do not say.
 
     `doubtful` is a label that the data give and nobody should learn from or be measured by. The split and the hash of
     the data go by it all the same: what is held back does not change with what is believed.
@@ -42,6 +44,7 @@ class LabelledFilm:
     age_years: float | None = None
     side: Literal["train", "validation"] | None = None
     doubtful: Label | None = None
+    view: str = ""
 
     @property
     def said(self) -> Label | None:
@@ -71,9 +74,9 @@ class Split:
 def read_folder(directory: Path) -> list[LabelledFilm]:
     """Films of `directory/NORMAL` and `directory/PNEUMONIA`, or of `directory/labels.csv`, in a stable order.
 
-    `labels.csv` has `file` (relative to the folder) and `label`, and may have `patient`, `age_years`, `split` (train or
-    validation) and, for films without a label, `doubtful` (one that is not believed). Raises `DatasetError` where
-    neither is there, or a row is wrong.
+    `labels.csv` has `file` (relative to the folder) and `label`, and may have `patient`, `age_years`, `view` (PA or
+    AP), `split` (train or validation) and, for films without a label, `doubtful` (one that is not believed). Raises
+    `DatasetError` where neither is there, or a row is wrong.
     """
     table = directory / "labels.csv"
     if table.is_file():
@@ -201,6 +204,9 @@ def _read_row(table: Path, number: int, row: dict[str, str]) -> LabelledFilm:
         age_years = float(age) if age else None
     except ValueError as error:
         raise DatasetError(f"{table}, line {number}: the age is {age}, not a number of years.") from error
+    view = (row.get("view") or "").strip().upper()
+    if view not in ("", *VIEWS):
+        raise DatasetError(f"{table}, line {number}: the view is {view}, not {' or '.join(VIEWS)}.")
     return LabelledFilm(
         path,
         label,
@@ -209,6 +215,7 @@ def _read_row(table: Path, number: int, row: dict[str, str]) -> LabelledFilm:
         age_years,
         "train" if side == "train" else "validation" if side == "validation" else None,
         doubtful,
+        view,
     )
 
 

@@ -197,15 +197,21 @@ class SecondPopulation:
 def subgroups(
     name: str, films: Sequence[LabelledFilm], probabilities: NDArray[np.float64], seed: int
 ) -> list[dict[str, Any]]:
-    """Figures of all of these films, and where they come from several subfolders, of each in which both classes are."""
+    """Figures of all of these films, and of those of each subfolder and view in which both classes are, where there are
+    several."""
     targets = np.array([film.target for film in films], dtype=np.int64)
     patients = [film.patient for film in films]
-    folders = np.array([film.path.parent.name for film in films])
     groups = {name: np.arange(len(films))}
-    if len(set(folders)) > 1:
-        groups |= {f"{name}: {folder}": np.nonzero(folders == folder)[0] for folder in sorted(set(folders))}
+    for kinds in ([film.path.parent.name for film in films], [film.view for film in films]):
+        groups |= {f"{name}: {kind}": rows for kind, rows in rows_of(kinds).items()}
     found = [subgroup(group, rows, targets, probabilities, patients, seed) for group, rows in groups.items()]
     return [row for row in found if row]
+
+
+def rows_of(kinds: Sequence[str]) -> dict[str, NDArray[np.intp]]:
+    """Which rows are of each kind, in the kinds' order; none where all are of one. An empty kind is not known."""
+    several = len(set(kinds)) > 1
+    return {kind: np.nonzero(np.array(kinds) == kind)[0] for kind in sorted(set(kinds)) if kind and several}
 
 
 def subgroup(

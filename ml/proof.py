@@ -43,6 +43,7 @@ from ml.material import (
     TrainingError,
     ready,
     rounded,
+    rows_of,
     subgroup,
 )
 from ml.runtime import Keras, LiteRT, Outputs, Runtime, run_all
@@ -196,7 +197,7 @@ def prove_origin(
 
 
 def _subgroups(prepared: Prepared, probabilities: NDArray[np.float64], seed: int) -> list[dict[str, Any]]:
-    """Bacterial and viral pneumonia where file names tell it, and quarters by sharpness."""
+    """Bacterial and viral pneumonia where file names tell it, views where the data do, and quarters by sharpness."""
     films, targets = prepared.split.validation, prepared.validation_targets
     patients = prepared.validation_patients
     well = targets == 0
@@ -208,6 +209,8 @@ def _subgroups(prepared: Prepared, probabilities: NDArray[np.float64], seed: int
             found.append(
                 subgroup(f"{name}, beside all normal films", chosen, targets, probabilities, patients, seed)
             )
+    for view, chosen in rows_of([film.view for film in films]).items():
+        found.append(subgroup(f"{view} films", chosen, targets, probabilities, patients, seed))
     sharpness = np.array([evidence.sharpness(film) for film in prepared.validation])
     quarters = np.searchsorted(np.quantile(sharpness, [0.25, 0.5, 0.75]), sharpness)
     for quarter, name in enumerate(("softest", "second", "third", "sharpest")):

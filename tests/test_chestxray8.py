@@ -59,6 +59,7 @@ def test_what_a_radiologist_said_counts_before_the_report(
         "g.png": "PNEUMONIA",
         "h.png": "PNEUMONIA",
     }
+    assert [films[name].view for name in ("a.png", "c.png", "h.png")] == ["AP", "PA", ""]
     assert films["a.png"].patient == films["b.png"].patient
     assert len({film.patient for film in films.values()}) == 7
     told = capsys.readouterr().out

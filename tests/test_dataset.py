@@ -51,11 +51,13 @@ def test_a_table_gives_label_patient_age_and_side(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(png(grey()))
     (tmp_path / "labels.csv").write_text(
-        "file,label,patient,age_years,split\na.png,normal,7,3.5,validation\nb.png,,,,\n", encoding="utf-8-sig"
+        "file,label,patient,age_years,view,split\na.png,normal,7,3.5,ap,validation\nb.png,,,,,\n",
+        encoding="utf-8-sig",
     )
     first, second = read_folder(tmp_path)
-    assert (first.label, first.patient, first.age_years, first.side) == ("NORMAL", "7", 3.5, "validation")
-    assert (second.label, second.age_years, second.side) == (None, None, None)
+    assert (first.label, first.patient, first.age_years) == ("NORMAL", "7", 3.5)
+    assert (first.view, first.side) == ("AP", "validation")
+    assert (second.label, second.age_years, second.view, second.side) == (None, None, "", None)
     assert second.patient.endswith("b.png")
     with pytest.raises(DatasetError, match=r"b\.png has no label"):
         _ = second.target
@@ -95,6 +97,7 @@ def test_a_doubtful_label_is_no_label_and_changes_nothing_of_the_split(tmp_path:
         ("file,label,doubtful\na.png,,ILL\n", "the doubtful label is ILL"),
         ("file,label,doubtful\na.png,NORMAL,NORMAL\n", "believed or doubtful, not both"),
         ("file,label,age_years\na.png,NORMAL,old\n", "the age is old"),
+        ("file,label,view\na.png,NORMAL,LL\n", "the view is LL, not PA or AP"),
         ("file,label,split\na.png,NORMAL,test\n", "the split is test"),
         ("file,label\n", "names no films"),
     ],

@@ -1,6 +1,7 @@
 """What is known of the films of a second population."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +57,8 @@ def test_the_range_of_ages_is_that_of_nearly_all(
     assert found.ages() == expected
 
 
-def test_films_of_several_folders_are_also_told_of_by_folder(tmp_path: Path) -> None:
-    """But not those of a folder in which all are of one class."""
+def test_films_of_several_folders_and_views_are_also_told_of_by_these(tmp_path: Path) -> None:
+    """But not where all of a folder are of one class, nor where a view is not known."""
     films = [
         LabelledFilm(tmp_path / folder / f"{number}.png", dataset.LABELS[target], f"{folder}{number}", "")
         for folder, targets in (("read", [0, 1] * 5), ("reported", [0] * 4))
@@ -73,6 +74,9 @@ def test_films_of_several_folders_are_also_told_of_by_folder(tmp_path: Path) -> 
     )
     assert (read["group"], read["n"], read["auc"], read["specificity"]) == ("films of others: read", 10, 1, 1)
     assert len(subgroups("films of others", films[:10], right[:10], seed=1)) == 1
+    views = [replace(film, view="AP" if place < 4 else "") for place, film in enumerate(films[:10])]
+    whole, lying = subgroups("films of others", views, right[:10], seed=1)
+    assert (whole["n"], lying["group"], lying["n"]) == (10, "films of others: AP", 4)
 
 
 def doubted(folder: Path, patients: set[str]) -> None:

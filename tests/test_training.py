@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from diagnosis import registry, tasks, training, training_attempt, training_child
 from diagnosis.management.commands.reconcile import once
-from diagnosis.models import ModelVersion, Patient, TrainingRun
+from diagnosis.models import ModelVersion, Patient, Study, TrainingRun
 from diagnosis.training_child import ChildFailed, ChildStumbled
 from ml import artifact
 from pneumoweb.processes import command_of
@@ -403,7 +403,8 @@ def test_a_killed_training_goes_on_from_its_epoch_and_ends_as_one_whole_candidat
 ) -> None:
     """The child is killed after its first epoch, by the signal that cannot be caught."""
     monkeypatch.setattr(training_child, "YIELDING", ())
-    confirm_films(FILMS)
+    for place, film in enumerate(confirm_films(FILMS)):
+        Study.objects.filter(pk=film.study_id).update(view=("AP", "PA")[place % 2])
     run = wish()
     heard = training.Attempt._heard
     killed: list[int] = []
@@ -429,3 +430,4 @@ def test_a_killed_training_goes_on_from_its_epoch_and_ends_as_one_whole_candidat
     assert card.history == run.history
     assert card.data["films"] == {"NORMAL": 6, "PNEUMONIA": 6}
     assert run.manifest_sha256 in card.data["description"]
+    assert {"AP films", "PA films"} <= {row["group"] for row in card.subgroups}

@@ -1,5 +1,6 @@
 """What a run learns from: said before it starts, frozen when it does."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from django.core.files.storage import default_storage
 
 from diagnosis import base, manifest, review
-from diagnosis.models import NearIdentical, SplitEntry, SplitGroup
+from diagnosis.models import NearIdentical, SplitEntry, SplitGroup, Study
 from tests.factories import AnswerFactory, FilmFactory, ModelVersionFactory, StudyFactory, make_user
 from tests.ml_films import chest, data_set, png
 from tests.training_data import confirm_films
@@ -50,6 +51,7 @@ def test_a_run_without_holdout_is_possible_and_warned_of() -> None:
 def test_the_frozen_list_names_film_label_reviewer_share_and_hash() -> None:
     reviewer = make_user("reviewer")
     films = confirm_films({"train": (2, 2), "validation": (1, 1), "holdout": (1, 0)}, reviewer=reviewer)
+    Study.objects.filter(pk=films[0].study_id).update(view="AP")
     entries, notes = manifest.freeze()
     assert notes == []
     assert [entry.film for entry in entries] == [film.pk for film in films]
@@ -58,6 +60,9 @@ def test_the_frozen_list_names_film_label_reviewer_share_and_hash() -> None:
     assert entries[0].confirmed_by == reviewer.pk
     content = manifest.as_csv(entries)
     assert manifest.from_csv(content) == entries
+    assert [entry.view for entry in entries] == ["AP", *[""] * 6]
+    before = re.sub(rb",[^,\n]*\n", b"\n", content)
+    assert [entry.view for entry in manifest.from_csv(before)] == [""] * 7
     assert manifest.as_csv(manifest.freeze()[0]) == content
 
 
