@@ -80,11 +80,15 @@ def for_card(folder: Path, data_hash: str) -> dict[str, Any]:
             + "."
         )
         if second := together.get("second"):
-            sentence += " On other films, each fold of which had taught nothing either: " + "; ".join(
-                f"{row['group']}, {row['n']:,} films, AUC {row['auc']:.3f} {_interval(row, 'auc')}"
-                for row in second
+            whole, *groups = second
+            sentence += (
+                f" On {whole['n']:,} {protocol['second_name']}, in folds as well, AUC {whole['auc']:.3f} "
+                f"{_interval(whole, 'auc')}, from fold to fold {_range(rows, 'second_auc')}"
             )
-            sentence += f". From fold to fold of all of them {_range(rows, 'second_auc')}."
+            for row in groups:
+                name = row["group"].removeprefix(f"{whole['group']}: ")
+                sentence += f"; {name}, {row['n']:,} of them, {row['auc']:.3f} {_interval(row, 'auc')}"
+            sentence += "."
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(f"{folder} holds no result of ml.folds: {error!r}.") from error
     return {"sentence": sentence}

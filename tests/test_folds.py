@@ -69,7 +69,13 @@ def test_a_card_tells_of_folds_of_its_own_films_alone(films: Path, out: Path, tm
     known = dataset.data_hash(dataset.read_folder(films))
     told = foldtable.for_card(out, known)["sentence"]
     assert "2 of them" in told
-    assert re.search(r"films of others, \d+ films, AUC \d\.\d{3}", told)
+    assert re.search(r"On \d+ films of others, in folds as well, AUC \d\.\d{3} \(", told)
+    found = json.loads((out / foldtable.RESULT).read_text())
+    (whole,) = found["together"]["second"]
+    found["together"]["second"].append({**whole, "group": "films of others: PA", "n": 5})
+    (tmp_path / foldtable.RESULT).write_text(json.dumps(found))
+    assert "; PA, 5 of them, " in foldtable.for_card(tmp_path, known)["sentence"]
+    (tmp_path / foldtable.RESULT).unlink()
     with pytest.raises(TrainingError, match="folds of other films"):
         foldtable.for_card(out, "0" * 64)
     with pytest.raises(TrainingError, match=r"no result of ml\.folds"):
