@@ -142,10 +142,7 @@ def write(
             "teachers": state.task.get("teachers", []),
         },
         initialisation=state.task.get("imagenet") or {},
-        subgroups=[
-            *_subgroups(prepared, probabilities, seed),
-            *second.subgroups(seconds, calibrated["temperature"], seed),
-        ],
+        subgroups=prove_subgroups(prepared, second, probabilities, seconds, calibrated["temperature"], seed),
         origin=prove_origin(prepared, probabilities, THRESHOLD, seed),
         operating_points=evidence.operating_points(targets, stress, temperature),
         failures=failures.find(
@@ -194,6 +191,18 @@ def prove_origin(
         tells, probabilities, prepared.validation_targets, threshold, prepared.validation_patients, seed
     )
     return dict(rounded(found))
+
+
+def prove_subgroups(
+    prepared: Prepared,
+    second: SecondPopulation,
+    probabilities: NDArray[np.float64],
+    seconds: NDArray[np.float64],
+    temperature: float,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Figures of parts of the validation films, by their probabilities (n,), and of a second population, by logits."""
+    return [*_subgroups(prepared, probabilities, seed), *second.subgroups(seconds, temperature, seed)]
 
 
 def _subgroups(prepared: Prepared, probabilities: NDArray[np.float64], seed: int) -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@ from ml.artifact import Card
 from ml.failing import FAILURES, told
 from ml.images import PREPROCESSINGS
 from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
-from ml.proof import CURVES, prove_full_size, prove_maps, prove_origin, write
+from ml.proof import CURVES, prove_full_size, prove_maps, prove_origin, prove_subgroups, write
 from ml.runtime import Keras, LiteRT, Runtime
 from ml.stress import AS_THEY_ARE
 
@@ -52,7 +52,7 @@ def refit(
     preprocessing: str | None = None,
     folds: Path | None = None,
 ) -> Card:
-    """Write `model` with a gate, map limits, stress table and failures made by this release to `out`.
+    """Write `model` with a gate, map limits, stress table, subgroups and failures made by this release to `out`.
 
     `also` or the second population of `proof`, and `about`, are what the training was given; `about` is needed with
     `preprocessing` alone, the rule by which films are resized for these weights from now on. `folds` is a folder that
@@ -109,6 +109,7 @@ def refit(
         card.calibration["folds"] = checked
     card.operating_points = evidence.operating_points(targets, stress, temperature)
     answers = metrics.sigmoid(stress[AS_THEY_ARE] / temperature)
+    card.subgroups = prove_subgroups(prepared, second, answers, seconds, temperature, seed)
     card.origin = prove_origin(prepared, answers, card.threshold, seed)
     card.failures = failures.find(
         runtime, parameters, prepared.preparation, temperature, card.threshold, unfinished

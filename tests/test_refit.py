@@ -1,6 +1,8 @@
 """A trained version's gate and evidence are made anew, or exported anew, and its weights stay."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -28,8 +30,11 @@ def test_a_refit_keeps_the_weights_and_says_the_same_of_the_same_films(
 ) -> None:
     before = artifact.check(trained)
     folds.judge(films, tmp_path / "folds", Plan(folds=2, epochs=1))
+    earlier = tmp_path / "of an earlier release"
+    shutil.copytree(trained, earlier)
+    artifact.seal(earlier, replace(before, subgroups=[]))
     after = refit.refit(
-        trained, films, tmp_path / "drawings-2", proof=Proof(full_size=films), folds=tmp_path / "folds"
+        earlier, films, tmp_path / "drawings-2", proof=Proof(full_size=films), folds=tmp_path / "folds"
     )
     told = after.data["folds"]["sentence"]
     assert told.startswith(
@@ -42,6 +47,7 @@ def test_a_refit_keeps_the_weights_and_says_the_same_of_the_same_films(
         assert after.files[name] == before.files[name]
     assert after.stress == before.stress
     assert after.operating_points == before.operating_points
+    assert after.subgroups == before.subgroups != []
     assert after.origin == before.origin
     assert 0 <= after.origin["auc"] <= 1
     assert after.heatmap["sanity"] == before.heatmap["sanity"]
