@@ -20,6 +20,8 @@ from ml.runtime import Runtime, run_all
 SECOND_SHARE = 0.25
 """Share of a second population's films that is held back where the others train."""
 THRESHOLD = 0.5
+FEWEST = 5
+"""Films of a class, in a source or view, of which a card tells figures of their own."""
 
 
 class TrainingError(RuntimeError):
@@ -197,21 +199,27 @@ class SecondPopulation:
 def subgroups(
     name: str, films: Sequence[LabelledFilm], probabilities: NDArray[np.float64], seed: int
 ) -> list[dict[str, Any]]:
-    """Figures of all of these films, and of those of each subfolder and view in which both classes are, where there are
-    several."""
+    """Figures of all of these films, and where there are several, of those of each subfolder and view."""
     targets = np.array([film.target for film in films], dtype=np.int64)
     patients = [film.patient for film in films]
     groups = {name: np.arange(len(films))}
     for kinds in ([film.path.parent.name for film in films], [film.view for film in films]):
-        groups |= {f"{name}: {kind}": rows for kind, rows in rows_of(kinds).items()}
+        groups |= {f"{name}: {kind}": rows for kind, rows in rows_of(kinds, targets).items()}
     found = [subgroup(group, rows, targets, probabilities, patients, seed) for group, rows in groups.items()]
     return [row for row in found if row]
 
 
-def rows_of(kinds: Sequence[str]) -> dict[str, NDArray[np.intp]]:
-    """Which rows are of each kind, in the kinds' order; none where all are of one. An empty kind is not known."""
-    several = len(set(kinds)) > 1
-    return {kind: np.nonzero(np.array(kinds) == kind)[0] for kind in sorted(set(kinds)) if kind and several}
+def rows_of(kinds: Sequence[str], targets: NDArray[np.int64]) -> dict[str, NDArray[np.intp]]:
+    """Which rows are of each kind, in the kinds' order: none where all are of one, nor of a kind with few of a class.
+
+    An empty kind is not known.
+    """
+    found = {kind: np.nonzero(np.array(kinds) == kind)[0] for kind in sorted(set(kinds)) if kind}
+    return {
+        kind: rows
+        for kind, rows in found.items()
+        if len(rows) < len(kinds) and np.bincount(targets[rows], minlength=2).min() >= FEWEST
+    }
 
 
 def subgroup(

@@ -218,7 +218,7 @@ def _subgroups(prepared: Prepared, probabilities: NDArray[np.float64], seed: int
             found.append(
                 subgroup(f"{name}, beside all normal films", chosen, targets, probabilities, patients, seed)
             )
-    for view, chosen in rows_of([film.view for film in films]).items():
+    for view, chosen in rows_of([film.view for film in films], targets).items():
         found.append(subgroup(f"{view} films", chosen, targets, probabilities, patients, seed))
     sharpness = np.array([evidence.sharpness(film) for film in prepared.validation])
     quarters = np.searchsorted(np.quantile(sharpness, [0.25, 0.5, 0.75]), sharpness)

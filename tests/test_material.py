@@ -58,7 +58,7 @@ def test_the_range_of_ages_is_that_of_nearly_all(
 
 
 def test_films_of_several_folders_and_views_are_also_told_of_by_these(tmp_path: Path) -> None:
-    """But not where all of a folder are of one class, nor where a view is not known."""
+    """But not where they hold too few of a class, nor where a view is not known."""
     films = [
         LabelledFilm(tmp_path / folder / f"{number}.png", dataset.LABELS[target], f"{folder}{number}", "")
         for folder, targets in (("read", [0, 1] * 5), ("reported", [0] * 4))
@@ -74,9 +74,15 @@ def test_films_of_several_folders_and_views_are_also_told_of_by_these(tmp_path: 
     )
     assert (read["group"], read["n"], read["auc"], read["specificity"]) == ("films of others: read", 10, 1, 1)
     assert len(subgroups("films of others", films[:10], right[:10], seed=1)) == 1
-    views = [replace(film, view="AP" if place < 4 else "") for place, film in enumerate(films[:10])]
-    whole, lying = subgroups("films of others", views, right[:10], seed=1)
-    assert (whole["n"], lying["group"], lying["n"]) == (10, "films of others: AP", 4)
+    at = tmp_path / "one folder"
+    views = [
+        replace(film, path=at / film.path.name, view="AP" if place < 10 else ("PA", "")[place % 2])
+        for place, film in enumerate(films)
+    ]
+    whole, lying = subgroups("films of others", views, right, seed=1)
+    assert (whole["n"], lying["group"], lying["n"]) == (14, "films of others: AP", 10)
+    few = [replace(film, view="AP" if place < 9 else "PA") for place, film in enumerate(views)]
+    assert [row["group"] for row in subgroups("films of others", few, right, seed=1)] == ["films of others"]
 
 
 def doubted(folder: Path, patients: set[str]) -> None:
