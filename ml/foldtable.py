@@ -89,7 +89,7 @@ def for_card(folder: Path, data_hash: str) -> dict[str, Any]:
                 name = row["group"].removeprefix(f"{whole['group']}: ")
                 sentence += f"; {name}, {row['n']:,} of them, {row['auc']:.3f} {_interval(row, 'auc')}"
             sentence += "."
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{folder} holds no result of ml.folds: {error!r}.") from error
     return {"sentence": sentence}
 

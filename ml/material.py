@@ -186,7 +186,7 @@ class SecondPopulation:
         return metrics.measure(targets, metrics.sigmoid(logits / temperature), THRESHOLD, patients, seed)
 
     def subgroups(self, logits: NDArray[np.float64], temperature: float, seed: int) -> list[dict[str, Any]]:
-        """Figures of all the films that measure, and of each subfolder of them."""
+        """Figures of all the films that measure, and of each subfolder and view of them."""
         films = [self.films[i] for i in self.measured]
         return subgroups(self.name, films, metrics.sigmoid(logits / temperature), seed)
 

@@ -201,12 +201,8 @@ def prove_subgroups(
     temperature: float,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Figures of parts of the validation films, by their probabilities (n,), and of a second population, by logits."""
-    return [*_subgroups(prepared, probabilities, seed), *second.subgroups(seconds, temperature, seed)]
-
-
-def _subgroups(prepared: Prepared, probabilities: NDArray[np.float64], seed: int) -> list[dict[str, Any]]:
-    """Bacterial and viral pneumonia where file names tell it, views where the data do, and quarters by sharpness."""
+    """Figures of the validation films by `probabilities` (n,): bacterial and viral pneumonia where file names tell it,
+    views where the data do, quarters by sharpness; and those of a second population by its logits `seconds` (k,)."""
     films, targets = prepared.split.validation, prepared.validation_targets
     patients = prepared.validation_patients
     well = targets == 0
@@ -225,7 +221,7 @@ def _subgroups(prepared: Prepared, probabilities: NDArray[np.float64], seed: int
     for quarter, name in enumerate(("softest", "second", "third", "sharpest")):
         chosen = np.nonzero(quarters == quarter)[0]
         found.append(subgroup(f"{name} quarter of the films", chosen, targets, probabilities, patients, seed))
-    return [row for row in found if row]
+    return [*(row for row in found if row), *second.subgroups(seconds, temperature, seed)]
 
 
 def _heatmap_scale(outputs: Outputs, targets: NDArray[np.int64], architecture: str) -> dict[str, Any]:

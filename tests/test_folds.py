@@ -75,6 +75,10 @@ def test_a_card_tells_of_folds_of_its_own_films_alone(films: Path, out: Path, tm
     found["together"]["second"].append({**whole, "group": "films of others: PA", "n": 5})
     (tmp_path / foldtable.RESULT).write_text(json.dumps(found))
     assert "; PA, 5 of them, " in foldtable.for_card(tmp_path, known)["sentence"]
+    found["together"]["second"] = whole
+    (tmp_path / foldtable.RESULT).write_text(json.dumps(found))
+    with pytest.raises(TrainingError, match=r"no result of ml\.folds"):
+        foldtable.for_card(tmp_path, known)
     (tmp_path / foldtable.RESULT).unlink()
     with pytest.raises(TrainingError, match="folds of other films"):
         foldtable.for_card(out, "0" * 64)
