@@ -103,7 +103,8 @@ def reconcile() -> dict[str, int]:
             held.update(state=State.CANCELLED, finished_at=timezone.now(), **free)
         elif run.attempts >= ATTEMPTS:
             failure = (
-                f"The worker stopped {run.attempts} times without finishing an epoch. Nothing was registered."
+                f"The worker stopped {run.attempts} times without finishing a further epoch. "
+                "Nothing was registered."
             )
             held.update(state=State.FAILED, failure=failure, finished_at=timezone.now(), **free)
         else:

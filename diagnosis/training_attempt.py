@@ -223,7 +223,10 @@ class Attempt:
             # A training that began anew on another host says its first epochs again.
             before = [old for old in self.progress.get("epochs", []) if old["epoch"] < message["epoch"]]
             self.progress["epochs"] = [*before, {"epoch": message["epoch"], **row}]
-            self.attempts = 0
+            # Epochs that were finished before are no headway: what dies in one place again is not tried for ever.
+            if message["epoch"] > self.progress.get("furthest", 0):
+                self.progress["furthest"] = message["epoch"]
+                self.attempts = 0
             self.last_beat = 0.0
 
     def _stage(self, words: str) -> None:
@@ -299,8 +302,8 @@ class Attempt:
                       "Nothing was registered.")  # fmt: skip
         elif self.attempts >= ATTEMPTS:
             self._end(
-                State.FAILED, f"It stopped {self.attempts} times without finishing an epoch; the last time: {error} "
-                "Nothing was registered."
+                State.FAILED, f"It stopped {self.attempts} times without finishing a further epoch; the last time: "
+                f"{error} Nothing was registered."
             )  # fmt: skip
         else:
             self.say(f"It stopped ({error}) and goes on from the last finished epoch.")

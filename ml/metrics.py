@@ -15,9 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
 RESAMPLES = 1000
+FEW = 10
+"""Patients of a class; with fewer, resamples of them tell less than there is to doubt: two always resample to two."""
+Z = 1.959964
 INTERVALS = (
-    f"95 % intervals: percentiles of {RESAMPLES} bootstrap resamples of patients, seeded; "
-    "where every resample gives the same rate, Wilson's interval."
+    f"95 % intervals: percentiles of {RESAMPLES} bootstrap resamples of patients, seeded; where every resample gives "
+    f"the same rate, Wilson's interval; of an AUC with fewer than {FEW} patients of a class, Newcombe's."
 )
 
 MOST = 95
@@ -52,10 +55,6 @@ def measure(
     truth, scores = _checked(targets, probabilities)
     resamples = patient_resamples(patients, truth, seed)
     positive = scores >= threshold
-
-    def auc_of(rows: NDArray[np.intp]) -> float:
-        return auc(truth[rows], scores[rows])
-
     right = positive == (truth == 1)
     ill, well = truth == 1, truth == 0
     tp, tn = int((positive & ill).sum()), int((~positive & well).sum())
@@ -63,7 +62,7 @@ def measure(
     return Metrics(
         n=len(truth),
         auc=auc(truth, scores),
-        auc_ci=percentiles(resamples, auc_of),
+        auc_ci=_auc_interval(truth, scores, patients, resamples),
         accuracy=float(right.mean()),
         accuracy_ci=_rate_interval(resamples, right, np.ones_like(ill)),
         sensitivity=tp / (tp + fn),
@@ -85,11 +84,6 @@ def auc(targets: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None)
     well = np.bincount(place, weight * (1 - truth))
     below = np.cumsum(well) - well
     return float((ill * (below + well / 2)).sum() / (ill.sum() * well.sum()))
-
-
-def auc_interval(targets: ArrayLike, scores: ArrayLike, patients: Sequence[str], seed: int = 1) -> Interval:
-    truth, values = _checked(targets, scores)
-    return percentiles(patient_resamples(patients, truth, seed), lambda rows: auc(truth[rows], values[rows]))
 
 
 def roc(targets: ArrayLike, scores: ArrayLike, points: int = 200) -> list[list[float]]:
@@ -133,11 +127,24 @@ def wilson(successes: float, n: float) -> Interval:
     """
     if n == 0:
         raise ValueError("A rate of nothing has no interval.")
-    z = 1.959964
     rate = successes / n
-    middle = (rate + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    middle = (rate + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z * np.sqrt(rate * (1 - rate) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def newcombe(area: float, ill: int, well: int) -> Interval:
+    """The 95 % interval of an AUC of so many independent cases of each class, also where it is 0 or 1.
+
+    Those areas from which the found one is not further than 1.96 standard errors (Hanley and McNeil's, with both
+    classes taken as large as their mean): method 5 of Newcombe, Statistics in Medicine 25 (2006), 559 to 573.
+    """
+    candidates = np.linspace(0.0, 1.0, 20001)
+    alike = (ill + well) / 2 - 1
+    spread = 1 + alike * ((1 - candidates) / (2 - candidates) + candidates / (1 + candidates))
+    error = np.sqrt(candidates * (1 - candidates) * spread / (ill * well))
+    near = candidates[np.abs(candidates - area) <= Z * error + 1e-12]
+    return min(area, float(near[0])), max(area, float(near[-1]))
 
 
 def fit_temperature(targets: ArrayLike, logits: ArrayLike, weights: ArrayLike) -> float:
@@ -189,6 +196,16 @@ def percentiles(resamples: list[NDArray[np.intp]], figure: Callable[[NDArray[np.
     """The 95 % interval of a figure of rows, from `patient_resamples`."""
     low, high = np.percentile([figure(rows) for rows in resamples], [2.5, 97.5])
     return float(low), float(high)
+
+
+def _auc_interval(
+    truth: Array, scores: Array, patients: Sequence[str], resamples: list[NDArray[np.intp]]
+) -> Interval:
+    ill, well = (len(np.unique(np.asarray(patients)[truth == target])) for target in (1, 0))
+    low, high = percentiles(resamples, lambda rows: auc(truth[rows], scores[rows]))
+    if min(ill, well) < FEW or low == high:
+        return newcombe(auc(truth, scores), ill, well)
+    return low, high
 
 
 def _rate_interval(

@@ -189,6 +189,7 @@ def train(
             progress,
             SHARES if start else (1.0,),
             taught,
+            stage,
         )
     stage("Exporting and measuring")
     unfinished = out.with_name(out.name + ".partial")
@@ -265,7 +266,7 @@ class _Lines:
 class Bar:
     """The progress bar of a training: one line for all epochs, on standard error; `then` says what follows them."""
 
-    def __init__(self, title: str, then: str) -> None:
+    def __init__(self, title: str, then: str = "") -> None:
         self.title, self.then = title, then
         self.bar: tqdm[Any] | None = None
 
@@ -287,7 +288,8 @@ class Bar:
             )
             if progress.epoch == progress.epochs:
                 self.bar.close()
-                print(self.then, file=sys.stderr)
+                if self.then:
+                    print(self.then, file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -393,10 +395,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ),
             patience=options.patience,
             answers=options.answers,
-            progress=lines
-            if options.lines
-            else Bar("training", "Exporting and measuring; this takes a few minutes for thousands of films."),
-            stage=lines.stage if options.lines else lambda words: None,
+            progress=lines if options.lines else Bar("training"),
+            stage=lines.stage if options.lines else lambda words: print(f"{words} …", file=sys.stderr),
         )
     except FAILURES as error:
         return told(parser.prog, error)

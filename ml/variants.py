@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -38,6 +38,7 @@ def train_variants(
     progress: Callable[[Progress], None] | None,
     shares: Sequence[float],
     teachers: Answers | None = None,
+    stage: Callable[[str], None] = lambda words: None,
 ) -> fitting.State:
     """One training for each seed, all from the weights that `model` has; it has the mean of their best weights after.
 
@@ -88,7 +89,15 @@ def train_variants(
         ]
     if len(shares) > 1:
         ways = [_between(start, found, share) for share in shares]
-        rows = _judge_ways(model, ways, prepared, judged, also, seeds[0])
+        rows = []
+        stage(
+            f"Choosing how much of the way from the start is kept: reading films under {len(STRESSES)} changes"
+        )
+        for row in _judge_ways(model, ways, prepared, judged, also, seeds[0]):
+            rows.append(row)
+            stage(
+                f"Choosing how much of the way from the start is kept: {len(rows)} of {len(ways)} were judged"
+            )
         best = min(range(len(rows)), key=lambda place: rows[place]["weighed_loss"])
         model.set_weights(ways[best])
         states[0].shares = [{"share": share, **row} for share, row in zip(shares, rows, strict=True)]
@@ -102,7 +111,7 @@ def _judge_ways(
     judged: tuple[Films, NDArray[np.int64]],
     also: Also | None,
     seed: int,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """For each set of weights what an epoch is judged by, and besides `worst`, the change of the stress table under
     which it loses most, `worst_loss`, what it loses there, and `weighed_loss`: that and the loss on a second
     population, which counts with its share, as it does for an epoch. All of it is as the version will serve them.
@@ -123,7 +132,6 @@ def _judge_ways(
         )
         for stress in STRESSES
     }
-    found = []
     for way in ways:
         model.set_weights(way)
         answers = partial(_served, Keras(model))
@@ -136,8 +144,7 @@ def _judge_ways(
         weighed = losses[worst]
         if also:
             weighed = (1 - also.share) * weighed + also.share * row["also_val_loss"]
-        found.append(row | {"worst": worst, "worst_loss": losses[worst], "weighed_loss": round(weighed, 6)})
-    return found
+        yield row | {"worst": worst, "worst_loss": losses[worst], "weighed_loss": round(weighed, 6)}
 
 
 def _served(runtime: Keras, films: Films) -> NDArray[np.float32]:

@@ -169,7 +169,36 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of drawn films of twelve patients of each class, to train with."""
     return data_set(tmp_path_factory.mktemp("data") / "films", 12)
+
+
+@pytest.fixture(scope="session")
+def other_films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn films of eight other patients of each class."""
+    return data_set(tmp_path_factory.mktemp("data") / "others", 8)
+
+
+@pytest.fixture(scope="session")
+def drawn(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version that learned from `films` for one epoch. Tests change copies of it alone."""
+    from ml.train import train  # most tests need no TensorFlow
+
+    out = tmp_path_factory.mktemp("versions") / "drawn"
+    train(films, out, epochs=1, seed=5)
+    return out
+
+
+@pytest.fixture(scope="session")
+def drawn_of_both(films: Path, other_films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that learned from `films` and `other_films`. Tests change copies of it alone."""
+    from ml.material import Second
+    from ml.train import train
+
+    out = tmp_path_factory.mktemp("versions") / "first"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ml.draws.BATCH", 8)
+        train(films, out, epochs=1, seed=5, also=Second(other_films))
+    return out

@@ -9,7 +9,6 @@ import pytest
 from ml import artifact, dataset, fitting, lineage
 from ml.artifact import Card
 from ml.train import Second, TrainingError, train
-from tests.ml_films import data_set
 
 OURS = {"hash": "ours", "held_back_hash": "a fifth"}
 THEIRS = {"hash": "theirs", "held_back_hash": "a quarter"}
@@ -61,12 +60,13 @@ def test_films_with_other_sides_are_refused(card: Card) -> None:
 
 
 def test_a_second_population_keeps_its_sides(
-    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    films: Path, other_films: Path, drawn_of_both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A version that learned from some of it neither starts nor teaches one that would be judged by them."""
     monkeypatch.setattr("ml.draws.BATCH", 8)
-    others = data_set(tmp_path / "others", 6)
-    first = train(films, tmp_path / "first", epochs=1, seed=5, also=Second(others))
+    others = other_films
+    shutil.copytree(drawn_of_both, tmp_path / "first")
+    first = artifact.load_card(tmp_path / "first")
     assert set(first.data["second"]) == {"hash", "held_back_hash"}
     moved = tmp_path / "moved"
     shutil.copytree(others, moved)

@@ -1,6 +1,7 @@
 """What is known of the films of a second population."""
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml import dataset, fitting
+from ml import artifact, dataset, fitting
 from ml.dataset import LabelledFilm
 from ml.material import Proof, Second, SecondPopulation, subgroups
 from ml.train import train
@@ -114,12 +115,12 @@ def test_films_with_doubtful_labels_neither_teach_nor_measure_and_move_no_other(
 
 
 def test_a_version_can_learn_on_when_labels_are_doubted(
-    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    films: Path, other_films: Path, drawn_of_both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The films that judge stay those that it never learned from, and an interrupted training keeps its labels."""
     monkeypatch.setattr("ml.draws.BATCH", 8)
-    others, out = data_set(tmp_path / "others", 8), tmp_path / "next"
-    first = train(films, tmp_path / "first", epochs=1, seed=5, also=Second(others))
+    others, out = shutil.copytree(other_films, tmp_path / "others"), tmp_path / "next"
+    first = artifact.load_card(drawn_of_both)
     assert "doubtful" not in first.population["evidence"]
 
     def stop(progress: fitting.Progress) -> None:
@@ -127,15 +128,13 @@ def test_a_version_can_learn_on_when_labels_are_doubted(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(films, out, epochs=2, seed=5, init=tmp_path / "first", also=Second(others), progress=stop)
+        train(films, out, epochs=2, seed=5, init=drawn_of_both, also=Second(others), progress=stop)
     read = dataset.read_folder(others)
     one = min(film.patient for film in read if film.label == "PNEUMONIA")
     doubted(others, {one})
     with pytest.raises(fitting.ResumeError):
-        train(films, out, epochs=2, seed=5, init=tmp_path / "first", also=Second(others))
-    following = train(
-        films, tmp_path / "other", epochs=1, seed=5, init=tmp_path / "first", also=Second(others)
-    )
+        train(films, out, epochs=2, seed=5, init=drawn_of_both, also=Second(others))
+    following = train(films, tmp_path / "other", epochs=1, seed=5, init=drawn_of_both, also=Second(others))
     assert following.data["second"] == first.data["second"]
     number = sum(film.patient == one for film in read)
     assert f"{number} films with doubtful labels neither taught" in following.population["evidence"]

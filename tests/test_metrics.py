@@ -59,8 +59,8 @@ def test_intervals_hold_the_figure_and_are_the_same_again() -> None:
 
 def test_films_of_one_patient_widen_the_interval() -> None:
     truth, scores = np.repeat(TARGETS[:40], 10), np.repeat(SCORES[:40], 10)
-    alone = metrics.auc_interval(truth, scores, [str(i) for i in range(400)])
-    together = metrics.auc_interval(truth, scores, [str(i // 10) for i in range(400)])
+    alone = metrics.measure(truth, scores, 0.5, [str(i) for i in range(400)]).auc_ci
+    together = metrics.measure(truth, scores, 0.5, [str(i // 10) for i in range(400)]).auc_ci
     assert together[1] - together[0] > 1.8 * (alone[1] - alone[0])
 
 
@@ -69,6 +69,50 @@ def test_a_perfect_rate_still_has_an_interval() -> None:
     assert found.sensitivity == 1.0
     assert found.sensitivity_ci == metrics.wilson(20, 20)
     assert found.sensitivity_ci[0] == pytest.approx(0.8389, abs=1e-3)
+
+
+def test_two_normal_films_prove_no_perfect_area() -> None:
+    """Every resample of patients that are told apart gives an area of 1; what two of them can prove is less."""
+    truth, scores = [0, 0] + [1] * 30, [0.1, 0.2] + [0.9] * 30
+    found = metrics.measure(truth, scores, 0.5, [str(i) for i in range(32)])
+    assert found.auc == 1.0
+    assert found.auc_ci == metrics.newcombe(1.0, 30, 2)
+    assert found.auc_ci[0] < 0.6
+    assert found.auc_ci[1] == 1.0
+
+
+def test_films_of_one_patient_are_one_case_where_there_are_few() -> None:
+    truth, scores = [0] * 20 + [1] * 20, list(np.linspace(0, 0.6, 20)) + list(np.linspace(0.4, 1, 20))
+    many = metrics.measure(truth, scores, 0.5, [str(i) for i in range(40)])
+    few = metrics.measure(truth, scores, 0.5, [str(i // 5) for i in range(40)])
+    assert few.auc_ci == metrics.newcombe(few.auc, 4, 4)
+    assert many.auc_ci != metrics.newcombe(many.auc, 20, 20)
+    assert few.auc_ci[1] - few.auc_ci[0] > many.auc_ci[1] - many.auc_ci[0]
+
+
+@pytest.mark.parametrize(("area", "ill", "well"), [(0.5, 12, 9), (0.8, 40, 7), (0.97, 5, 300), (0.02, 6, 6)])
+def test_newcombe_s_limits_are_1_96_standard_errors_away(area: float, ill: int, well: int) -> None:
+    low, high = metrics.newcombe(area, ill, well)
+    assert 0 < low < area < high < 1
+    for limit in (low, high):
+        alike = (ill + well) / 2 - 1
+        spread = 1 + alike * ((1 - limit) / (2 - limit) + limit / (1 + limit))
+        assert abs(limit - area) == pytest.approx(
+            metrics.Z * np.sqrt(limit * (1 - limit) * spread / (ill * well)), abs=5e-4
+        )
+    assert metrics.newcombe(1 - area, ill, well) == pytest.approx((1 - high, 1 - low), abs=1e-3)
+
+
+def test_newcombe_covers_what_it_claims() -> None:
+    """Of normal scores of six and twelve cases the interval holds the true area about as often as it says."""
+    generator = np.random.default_rng(8)
+    true = 0.9214  # Φ(2 / √2)
+    held = 0
+    for _ in range(600):
+        scores = np.concatenate([generator.normal(0, 1, 6), generator.normal(2, 1, 12)])
+        low, high = metrics.newcombe(metrics.auc([0] * 6 + [1] * 12, scores), 12, 6)
+        held += low <= true <= high
+    assert 0.92 <= held / 600 <= 0.99
 
 
 def test_roc_runs_from_corner_to_corner() -> None:

@@ -18,20 +18,13 @@ from ml.train import train
 from tests.ml_films import data_set
 
 
-@pytest.fixture(scope="module")
-def trained(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("trained") / "drawings-1"
-    train(films, out, epochs=1, seed=5)
-    return out
-
-
 def test_a_refit_keeps_the_weights_and_says_the_same_of_the_same_films(
-    films: Path, trained: Path, tmp_path: Path
+    films: Path, drawn: Path, tmp_path: Path
 ) -> None:
-    before = artifact.check(trained)
+    before = artifact.check(drawn)
     folds.judge(films, tmp_path / "folds", Plan(folds=2, epochs=1))
     earlier = tmp_path / "of an earlier release"
-    shutil.copytree(trained, earlier)
+    shutil.copytree(drawn, earlier)
     artifact.seal(earlier, replace(before, subgroups=[]))
     after = refit.refit(
         earlier, films, tmp_path / "drawings-2", proof=Proof(full_size=films), folds=tmp_path / "folds"
@@ -58,13 +51,13 @@ def test_a_refit_keeps_the_weights_and_says_the_same_of_the_same_films(
 
 
 def test_the_same_weights_are_measured_with_films_resized_by_another_rule(
-    films: Path, trained: Path, tmp_path: Path
+    films: Path, drawn: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(TrainingError, match="--about"):
-        refit.refit(trained, films, tmp_path / "x", preprocessing=SMOOTHED)
+        refit.refit(drawn, films, tmp_path / "x", preprocessing=SMOOTHED)
     out = tmp_path / "drawings-3"
-    before = artifact.check(trained)
-    after = refit.refit(trained, films, out, preprocessing=SMOOTHED, about=About("Drawings."))
+    before = artifact.check(drawn)
+    after = refit.refit(drawn, films, out, preprocessing=SMOOTHED, about=About("Drawings."))
     assert (before.preprocessing, after.preprocessing) == (AREA_MEANS, SMOOTHED)
     assert (after.history, after.best_epoch, after.data) == (
         before.history,
@@ -72,12 +65,12 @@ def test_the_same_weights_are_measured_with_films_resized_by_another_rule(
         before.data | {"description": "Drawings."},
     )
     first, second = (
-        keras.saving.load_model(folder / artifact.KERAS_FILE, compile=False) for folder in (trained, out)
+        keras.saving.load_model(folder / artifact.KERAS_FILE, compile=False) for folder in (drawn, out)
     )
     for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     assert f"The weights are those of `{before.name}`" in (out / artifact.MODEL_CARD).read_text()
-    answers = [Predictor(folder).predict([film])[0] for folder in (trained, out) for film in [drawing(films)]]
+    answers = [Predictor(folder).predict([film])[0] for folder in (drawn, out) for film in [drawing(films)]]
     assert answers[0].probability != answers[1].probability
     assert answers[1].receipt["preprocessing"] == SMOOTHED
 
@@ -86,9 +79,9 @@ def drawing(films: Path) -> Radiograph:
     return read_radiograph(min(films.rglob("*.png")))
 
 
-def test_the_card_tells_of_maps_operating_points_and_failures(trained: Path) -> None:
-    card = artifact.load_card(trained)
-    text = (trained / artifact.MODEL_CARD).read_text()
+def test_the_card_tells_of_maps_operating_points_and_failures(drawn: Path) -> None:
+    card = artifact.load_card(drawn)
+    text = (drawn / artifact.MODEL_CARD).read_text()
     assert {row["films"] for row in card.heatmap["sanity"]["measured"]} <= {
         "validation films",
         "validation films, every second changed",
@@ -98,32 +91,31 @@ def test_the_card_tells_of_maps_operating_points_and_failures(trained: Path) -> 
     assert strict["threshold"] <= plain["threshold"]
     assert card.failures["tried"] == 20 * card.failures["films"]
     assert card.failures["wrong"] >= len(card.failures["shown"])
-    assert (trained / "failures.jpg").is_file() == bool(card.failures["shown"])
+    assert (drawn / "failures.jpg").is_file() == bool(card.failures["shown"])
     for heading in ("## Where its maps point", "## Known failures", "To find 95% of the pneumonias"):
         assert heading in text
     assert f"Judged on patients who did not choose: {card.calibration['folds']['sentence']}" in text
 
 
-def test_films_of_another_training_are_refused(trained: Path, tmp_path: Path) -> None:
+def test_films_of_another_training_are_refused(drawn: Path, tmp_path: Path) -> None:
     other = data_set(tmp_path / "other", 8)
     with pytest.raises(TrainingError, match="does not hold the films"):
-        refit.refit(trained, other, tmp_path / "x")
-    assert refit.main([str(trained), str(other), "--out", str(trained)]) == 2
+        refit.refit(drawn, other, tmp_path / "x")
+    assert refit.main([str(drawn), str(other), "--out", str(drawn)]) == 2
     assert not (tmp_path / "x").exists()
 
 
 def test_a_second_population_is_that_of_the_training(
-    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    films: Path, other_films: Path, drawn_of_both: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("ml.draws.BATCH", 8)
-    others = data_set(tmp_path / "others", 6)
-    card = train(films, tmp_path / "first", epochs=1, seed=5, also=Second(others))
     for wrong in (None, Second(data_set(tmp_path / "fewer", 5))):
         with pytest.raises(TrainingError, match="name that folder with --also"):
-            refit.refit(tmp_path / "first", films, tmp_path / "x", also=wrong)
+            refit.refit(drawn_of_both, films, tmp_path / "x", also=wrong)
     assert not (tmp_path / "x").exists()
-    again = refit.refit(tmp_path / "first", films, tmp_path / "again", also=Second(others))
+    card = artifact.load_card(drawn_of_both)
+    again = refit.refit(drawn_of_both, films, tmp_path / "again", also=Second(other_films))
     assert again.data == card.data
+    shutil.copytree(drawn_of_both, tmp_path / "first")
     del card.data["second"]
     card.data["inherited"] = [{"hash": "films of a version before", "held_back_hash": "some of them"}]
     artifact.seal(tmp_path / "first", card)
@@ -131,7 +123,7 @@ def test_a_second_population_is_that_of_the_training(
         tmp_path / "first",
         films,
         tmp_path / "anew",
-        also=Second(others),
+        also=Second(other_films),
         about=About(),
         preprocessing=SMOOTHED,
     )
@@ -140,7 +132,7 @@ def test_a_second_population_is_that_of_the_training(
 
 
 def test_a_version_without_a_served_file_is_exported_later(
-    films: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    films: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "convert", lambda *_: False)
     bare = train(films, tmp_path / "bare", epochs=1, seed=5)

@@ -227,11 +227,17 @@ def test_a_child_that_dies_is_tried_three_times_unless_it_gets_on(monkeypatch: p
     assert "stopped 3 times" in run.failure
 
     getting_on = wish()
-    failing(monkeypatch, ChildStumbled("killed"), after_epochs=1)
-    for _ in range(5):
+    for epochs in range(1, 6):
+        failing(monkeypatch, ChildStumbled("killed"), after_epochs=epochs)
         training.Attempt(training.claim()).go()  # type: ignore[arg-type]
     getting_on.refresh_from_db()
-    assert getting_on.state == State.QUEUED
+    assert (getting_on.state, getting_on.attempts) == (State.QUEUED, 0)
+
+    # From here on it only says epochs anew that it had finished before.
+    training.work()
+    getting_on.refresh_from_db()
+    assert (getting_on.state, getting_on.attempts) == (State.FAILED, 3)
+    assert "stopped 3 times without finishing a further epoch" in getting_on.failure
 
 
 def test_a_waiting_run_is_cancelled_at_once_and_an_ended_one_not() -> None:

@@ -15,21 +15,18 @@ from ml.images import AREA_MEANS, Preparation, read_radiograph
 from ml.material import Second, SecondPopulation, ready
 from ml.stress import STRESSES
 from ml.train import Proof, train
-from tests.ml_films import data_set
 
 
-@pytest.fixture(scope="module")
-def trained(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("trained") / "drawings-1"
-    train(films, out, epochs=2, seed=5)
-    return out
-
-
-def test_a_model_can_be_the_start_of_the_next(films: Path, trained: Path, tmp_path: Path) -> None:
-    card = artifact.load_card(trained)
-    proof = Proof(repeats=trained)
-    following = train(films, tmp_path / "next", epochs=1, seed=5, init=trained, proof=proof)
-    assert following.training["init"] == artifact.artifact_hash(trained)
+def test_a_model_can_be_the_start_of_the_next(films: Path, drawn: Path, tmp_path: Path) -> None:
+    card = artifact.load_card(drawn)
+    proof, stages = Proof(repeats=drawn), list[str]()
+    following = train(
+        films, tmp_path / "next", epochs=1, seed=5, init=drawn, proof=proof, stage=stages.append
+    )
+    said = [f"{number} of 4 were judged" for number in range(1, 5)]
+    assert [words.rpartition(": ")[2] for words in stages[3:-1]] == said
+    assert [*stages[:2], stages[-1]] == ["Reading the films", "Training", "Exporting and measuring"]
+    assert following.training["init"] == artifact.artifact_hash(drawn)
     assert following.training["learning_rate"] == pytest.approx(0.3 * card.training["learning_rate"])
     assert following.history[0]["val_loss"] != card.history[0]["val_loss"]
     shares = following.training["shares"]
@@ -93,12 +90,11 @@ def test_variants_are_averaged_also_after_an_interruption(films: Path, tmp_path:
 
 
 def test_what_a_second_population_loses_counts_where_a_way_is_chosen(
-    films: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    films: Path, other_films: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ml.draws.BATCH", 8)
-    others = data_set(tmp_path / "others", 6)
-    also = Second(others, 0.5, "drawn adults")
-    found = train(films, tmp_path / "next", epochs=1, seed=5, init=trained, also=also)
+    also = Second(other_films, 0.5, "drawn adults")
+    found = train(films, tmp_path / "next", epochs=1, seed=5, init=drawn, also=also)
     rows = found.training["shares"]
     for row in rows:
         assert row["weighed_loss"] == pytest.approx((row["worst_loss"] + row["also_val_loss"]) / 2, abs=1e-5)
