@@ -267,6 +267,13 @@ def test_training_stops_early_when_it_gets_no_better(
         "losses",
         lambda *_: {"val_loss": next(judged), "val_auc": 0.5, "val_accuracy": 0.5},
     )
-    card = train(films, tmp_path / "early", epochs=4, seed=5, patience=2)
-    assert [row["epoch"] for row in card.history] == [1, 2, 3]
-    assert card.best_epoch == 1
+
+    def stop(words: str) -> None:
+        if words.startswith("Exporting"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(films, tmp_path / "early", epochs=4, seed=5, patience=2, stage=stop)
+    state = json.loads((tmp_path / "early.unfinished" / "state.json").read_text())
+    assert [row["epoch"] for row in state["history"]] == [1, 2, 3]
+    assert state["best_epoch"] == 1

@@ -10,7 +10,8 @@ from diagnosis import review
 from diagnosis.models import Outcome, Prediction, Review
 from diagnosis.truth import confirmed
 from pneumoweb.accounts.models import User
-from tests.factories import AnswerFactory, FilmFactory, PatientFactory, StudyFactory, make_user
+from tests.factories import AnswerFactory, make_user
+from tests.reviewing import answer_for
 
 pytestmark = pytest.mark.django_db
 
@@ -19,11 +20,6 @@ pytestmark = pytest.mark.django_db
 def readers() -> list[User]:
     first = make_user("reviewer")
     return [first, *(make_user("reviewer", first.clinic) for _ in range(2))]
-
-
-def answer_for(user: User) -> Prediction:
-    patient = PatientFactory(clinic=user.clinic, created_by=user)
-    return AnswerFactory(film=FilmFactory(study=StudyFactory(patient=patient)))
 
 
 def say(answer: Prediction, *verdicts: tuple[User, str]) -> list[Review]:
