@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 MODELS = Path(__file__).resolve().parent / "models"
-SHIPPED = MODELS / "lite0-15"
+SHIPPED = MODELS / "lite0-16"
 SHIPPED_BEFORE: tuple[Path, ...] = (MODELS / "sequential-2",)
 """Versions that PneumoWeb shipped before `SHIPPED`, oldest first; one can go back to them."""
 CARD = "card.json"

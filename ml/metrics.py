@@ -20,7 +20,8 @@ FEW = 10
 Z = 1.959964
 INTERVALS = (
     f"95 % intervals: percentiles of {RESAMPLES} bootstrap resamples of patients, seeded; where every resample gives "
-    f"the same rate, Wilson's interval; of an AUC with fewer than {FEW} patients of a class, Newcombe's."
+    f"the same rate, Wilson's; of an AUC that every resample gives, or with fewer than {FEW} patients of a class, "
+    "Newcombe's."
 )
 
 MOST = 95

@@ -55,6 +55,10 @@ THRESHOLD_METHOD = (
     "Fixed beforehand at 0.5 of a network trained on as many normal as pneumonia films, not tuned: the validation "
     "films are too like the training films to choose by. The stress table shows how it holds."
 )
+METRICS_METHOD = (
+    f"{metrics.INTERVALS} The same films chose the epoch and the temperature, so the figures flatter; films of "
+    "another hospital will do worse."
+)
 
 
 def write(
@@ -113,8 +117,7 @@ def write(
         population=_population(about, second, seconds, calibrated["temperature"], figures, seed),
         data=_data(about, prepared, second),
         metrics=rounded(figures.as_dict()),
-        metrics_method=f"{metrics.INTERVALS} The same films chose the epoch and the temperature, so the figures "
-        "flatter; films of another hospital will do worse.",
+        metrics_method=METRICS_METHOD,
         history=state.history,
         best_epoch=state.best_epoch,
         roc=metrics.roc(targets, probabilities),

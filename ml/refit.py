@@ -36,7 +36,7 @@ from ml.artifact import Card
 from ml.failing import FAILURES, told
 from ml.images import PREPROCESSINGS
 from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
-from ml.proof import CURVES, prove_full_size, prove_maps, prove_origin, prove_subgroups, write
+from ml.proof import CURVES, METRICS_METHOD, prove_full_size, prove_maps, prove_origin, prove_subgroups, write
 from ml.runtime import Keras, LiteRT, Runtime
 from ml.stress import AS_THEY_ARE
 
@@ -110,6 +110,7 @@ def refit(
     card.operating_points = evidence.operating_points(targets, stress, temperature)
     answers = metrics.sigmoid(stress[AS_THEY_ARE] / temperature)
     card.subgroups = prove_subgroups(prepared, second, answers, seconds, temperature, seed)
+    card.metrics_method = METRICS_METHOD
     card.origin = prove_origin(prepared, answers, card.threshold, seed)
     card.failures = failures.find(
         runtime, parameters, prepared.preparation, temperature, card.threshold, unfinished

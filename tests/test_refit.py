@@ -25,7 +25,7 @@ def test_a_refit_keeps_the_weights_and_says_the_same_of_the_same_films(
     folds.judge(films, tmp_path / "folds", Plan(folds=2, epochs=1))
     earlier = tmp_path / "of an earlier release"
     shutil.copytree(drawn, earlier)
-    artifact.seal(earlier, replace(before, subgroups=[]))
+    artifact.seal(earlier, replace(before, subgroups=[], metrics_method="As it was said then."))
     after = refit.refit(
         earlier, films, tmp_path / "drawings-2", proof=Proof(full_size=films), folds=tmp_path / "folds"
     )
@@ -41,6 +41,7 @@ def test_a_refit_keeps_the_weights_and_says_the_same_of_the_same_films(
     assert after.stress == before.stress
     assert after.operating_points == before.operating_points
     assert after.subgroups == before.subgroups != []
+    assert after.metrics_method == before.metrics_method
     assert after.origin == before.origin
     assert 0 <= after.origin["auc"] <= 1
     assert after.heatmap["sanity"] == before.heatmap["sanity"]
