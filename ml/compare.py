@@ -287,7 +287,7 @@ def describe(found: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
         *(_line(row) for row in found["architectures"]),
         "",
-        "In brackets: 95 % intervals by bootstrap over patients. Milliseconds: "
+        f"In brackets: {metrics.INTERVALS_IN_SHORT} Milliseconds: "
         + ", ".join(sorted({row["runtime"] for row in found["architectures"]}))
         + ", the fastest of "
         + f"{RUNS} runs.",

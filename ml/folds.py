@@ -355,9 +355,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def progress(number: int, found: Progress) -> None:
         if number not in bars:
-            title = f"fold {number + 1} of {options.folds}"
-            bars[number] = Bar(title, "Reading the films that were held back.")
+            bars[number] = Bar(f"fold {number + 1} of {options.folds}")
         bars[number](found)
+        if found.finished_epoch and found.epoch == found.epochs:
+            print("Reading the films that were held back.", file=sys.stderr)
 
     try:
         found = judge(

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ml import crossfit
+from ml import crossfit, metrics
 from ml.material import TrainingError
 
 RESULT = "folds.json"
@@ -36,7 +36,7 @@ def describe(found: dict[str, Any]) -> str:
         + " | ".join(f"{row[rate]:.3f} ({row['stress']})" for rate, row in worst.items())
         + (f" | **{second[0]['auc']:.3f}** {_interval(second[0], 'auc')} |" if second else " |"),
         "",
-        "In brackets: 95 % intervals by bootstrap over patients. In the last row the networks' scales are mixed.",
+        f"In brackets: {metrics.INTERVALS_IN_SHORT} In the last row the networks' scales are mixed.",
         "",
         together["origin"]["sentence"],
         "",

@@ -23,6 +23,10 @@ INTERVALS = (
     f"the same rate, Wilson's; of an AUC that every resample gives, or with fewer than {FEW} patients of a class, "
     "Newcombe's."
 )
+INTERVALS_IN_SHORT = (
+    "95 % intervals by bootstrap over patients; of an AUC "
+    f"with fewer than {FEW} patients of a class, Newcombe's."
+)
 
 MOST = 95
 """Percent of patients between whose ages a model counts as validated: a single child proves nothing."""
@@ -140,12 +144,12 @@ def newcombe(area: float, ill: int, well: int) -> Interval:
     Those areas from which the found one is not further than 1.96 standard errors (Hanley and McNeil's, with both
     classes taken as large as their mean): method 5 of Newcombe, Statistics in Medicine 25 (2006), 559 to 573.
     """
-    candidates = np.linspace(0.0, 1.0, 20001)
+    candidates = np.append(np.linspace(0.0, 1.0, 20001), area)
     alike = (ill + well) / 2 - 1
     spread = 1 + alike * ((1 - candidates) / (2 - candidates) + candidates / (1 + candidates))
     error = np.sqrt(candidates * (1 - candidates) * spread / (ill * well))
-    near = candidates[np.abs(candidates - area) <= Z * error + 1e-12]
-    return min(area, float(near[0])), max(area, float(near[-1]))
+    near = candidates[np.abs(candidates - area) <= Z * error]
+    return float(near.min()), float(near.max())
 
 
 def fit_temperature(targets: ArrayLike, logits: ArrayLike, weights: ArrayLike) -> float:
@@ -203,10 +207,11 @@ def _auc_interval(
     truth: Array, scores: Array, patients: Sequence[str], resamples: list[NDArray[np.intp]]
 ) -> Interval:
     ill, well = (len(np.unique(np.asarray(patients)[truth == target])) for target in (1, 0))
-    low, high = percentiles(resamples, lambda rows: auc(truth[rows], scores[rows]))
-    if min(ill, well) < FEW or low == high:
-        return newcombe(auc(truth, scores), ill, well)
-    return low, high
+    if min(ill, well) >= FEW:
+        low, high = percentiles(resamples, lambda rows: auc(truth[rows], scores[rows]))
+        if low != high:
+            return low, high
+    return newcombe(auc(truth, scores), ill, well)
 
 
 def _rate_interval(

@@ -264,10 +264,10 @@ class _Lines:
 
 
 class Bar:
-    """The progress bar of a training: one line for all epochs, on standard error; `then` says what follows them."""
+    """The progress bar of a training: one line for all epochs, on standard error."""
 
-    def __init__(self, title: str, then: str = "") -> None:
-        self.title, self.then = title, then
+    def __init__(self, title: str) -> None:
+        self.title = title
         self.bar: tqdm[Any] | None = None
 
     def __call__(self, progress: Progress) -> None:
@@ -288,8 +288,6 @@ class Bar:
             )
             if progress.epoch == progress.epochs:
                 self.bar.close()
-                if self.then:
-                    print(self.then, file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

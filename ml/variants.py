@@ -37,8 +37,8 @@ def train_variants(
     checkpoints: fitting.Checkpoints,
     progress: Callable[[Progress], None] | None,
     shares: Sequence[float],
-    teachers: Answers | None = None,
-    stage: Callable[[str], None] = lambda words: None,
+    teachers: Answers | None,
+    stage: Callable[[str], None],
 ) -> fitting.State:
     """One training for each seed, all from the weights that `model` has; it has the mean of their best weights after.
 
@@ -89,15 +89,11 @@ def train_variants(
         ]
     if len(shares) > 1:
         ways = [_between(start, found, share) for share in shares]
-        rows = []
-        stage(
-            f"Choosing how much of the way from the start is kept: reading films under {len(STRESSES)} changes"
-        )
+        rows, choosing = [], "Choosing how much of the way from the start is kept"
+        stage(f"{choosing}: reading films under {len(STRESSES)} changes")
         for row in _judge_ways(model, ways, prepared, judged, also, seeds[0]):
             rows.append(row)
-            stage(
-                f"Choosing how much of the way from the start is kept: {len(rows)} of {len(ways)} were judged"
-            )
+            stage(f"{choosing}: {len(rows)} of {len(ways)} were judged")
         best = min(range(len(rows)), key=lambda place: rows[place]["weighed_loss"])
         model.set_weights(ways[best])
         states[0].shares = [{"share": share, **row} for share, row in zip(shares, rows, strict=True)]

@@ -64,16 +64,15 @@ def test_a_second_population_keeps_its_sides(
 ) -> None:
     """A version that learned from some of it neither starts nor teaches one that would be judged by them."""
     monkeypatch.setattr("ml.draws.BATCH", 8)
-    others = other_films
     shutil.copytree(drawn_of_both, tmp_path / "first")
     first = artifact.load_card(tmp_path / "first")
     assert set(first.data["second"]) == {"hash", "held_back_hash"}
     moved = tmp_path / "moved"
-    shutil.copytree(others, moved)
-    read = dataset.read_folder(others)
+    shutil.copytree(other_films, moved)
+    read = dataset.read_folder(other_films)
     last = {max(film.patient for film in read if film.label == label) for label in dataset.LABELS}
     rows = [
-        f"{film.path.relative_to(others)},{film.label},{film.patient},"
+        f"{film.path.relative_to(other_films)},{film.label},{film.patient},"
         f"{'validation' if film.patient in last else 'train'}"
         for film in read
     ]
@@ -87,10 +86,12 @@ def test_a_second_population_keeps_its_sides(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(films, tmp_path / "stopped", epochs=2, seed=5, also=Second(others), progress=stop)
+        train(films, tmp_path / "stopped", epochs=2, seed=5, also=Second(other_films), progress=stop)
     with pytest.raises(fitting.ResumeError):
         train(films, tmp_path / "stopped", epochs=2, seed=5, also=Second(moved))
-    again = train(films, tmp_path / "again", epochs=1, seed=5, init=tmp_path / "first", also=Second(others))
+    again = train(
+        films, tmp_path / "again", epochs=1, seed=5, init=tmp_path / "first", also=Second(other_films)
+    )
     assert again.data["second"] == first.data["second"]
     assert "inherited" not in again.data
     child = train(films, tmp_path / "child", epochs=1, seed=5, init=tmp_path / "first", mode="head")
@@ -103,4 +104,4 @@ def test_a_second_population_keeps_its_sides(
     del first.data["second"]
     artifact.seal(tmp_path / "first", first)
     with pytest.raises(TrainingError, match="no card says from which films"):
-        train(films, tmp_path / "x", epochs=1, seed=5, init=tmp_path / "first", also=Second(others))
+        train(films, tmp_path / "x", epochs=1, seed=5, init=tmp_path / "first", also=Second(other_films))

@@ -103,6 +103,11 @@ def test_newcombe_s_limits_are_1_96_standard_errors_away(area: float, ill: int, 
     assert metrics.newcombe(1 - area, ill, well) == pytest.approx((1 - high, 1 - low), abs=1e-3)
 
 
+def test_an_area_between_the_limits_that_are_tried_has_an_interval() -> None:
+    low, high = metrics.newcombe(1 - 1e-6, 100_000, 100_000)
+    assert low <= 1 - 1e-6 <= high
+
+
 def test_newcombe_covers_what_it_claims() -> None:
     """Of normal scores of six and twelve cases the interval holds the true area about as often as it says."""
     generator = np.random.default_rng(8)

@@ -18,7 +18,7 @@ PREPARATION = Preparation(62, AREA_MEANS)
 
 @pytest.fixture(scope="module")
 def versions(drawn: Path, drawn_of_both: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two that learned from the same films; the first counts as twice as sure as it says it is."""
+    """Two that learned from these films, one of others too; the first counts as twice as sure as it says it is."""
     folder = tmp_path_factory.mktemp("teachers")
     shutil.copytree(drawn, folder / "drawings-1")
     card = artifact.load_card(drawn)
