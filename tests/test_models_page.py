@@ -3,9 +3,11 @@
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import escape
 
 from diagnosis.models import ModelVersion
 from ml.lineage import NOT_ON_RECORD
+from ml.metrics import INTERVALS
 from pneumoweb.accounts.models import User
 from tests.factories import ModelVersionFactory, make_user
 
@@ -56,6 +58,13 @@ def test_the_card_tells_what_it_is_worth_on_patients_who_chose_nothing(client: C
     page = client.get(reverse("model", args=[version.pk])).content.decode()
     for words in (f">{heading}<", "<p>With the temperature of others.</p>", "<p>Folds of all films.</p>"):
         assert page.count(words) == 1
+
+
+def test_the_card_tells_how_its_intervals_were_made(
+    client: Client, production: ModelVersion, staff: User
+) -> None:
+    page = client.get(reverse("model", args=[production.pk])).content.decode()
+    assert escape(INTERVALS) in page
 
 
 def test_no_production_model_is_404(client: Client, staff: User) -> None:
