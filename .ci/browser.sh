@@ -3,17 +3,20 @@
 set -eu
 python=$1
 
-for name in chromium chromium-browser google-chrome google-chrome-stable; do
+for name in chromium-headless-shell chromium chromium-browser google-chrome google-chrome-stable; do
     if command -v "$name" >/dev/null 2>&1; then
         exit 0
     fi
 done
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "Installing Chromium for the browser tests …"
-    if apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        chromium fonts-dejavu-core >/dev/null && command -v chromium >/dev/null 2>&1; then
-        exit 0
-    fi
+    apt-get update -qq || true
+    for package in chromium-headless-shell chromium; do
+        if DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" fonts-dejavu-core \
+            >/dev/null 2>&1 && command -v "$package" >/dev/null 2>&1; then
+            exit 0
+        fi
+    done
 fi
 if "$python" -m playwright install chromium; then
     exit 0

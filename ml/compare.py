@@ -32,6 +32,7 @@ from ml.images import Preparation, Radiograph
 from ml.material import THRESHOLD, TrainingError, ready, rounded
 from ml.plots import comparison_plots
 from ml.stress import AS_THEY_ARE
+from ml.train import make_repeatable
 
 SHARE = 0.2
 RECIPE = fitting.Recipe(
@@ -157,7 +158,7 @@ def _result(
         return row
     checkpoints = fitting.Checkpoints(out / f"{name}.unfinished", task)
     keras.backend.clear_session()
-    keras.utils.set_random_seed(protocol.seed)
+    make_repeatable(protocol.seed)
     model = peers.build(name, protocol.side)
     if imagenet and peers.PEERS[name].imagenet:
         weights.start_from_imagenet(model, imagenet)

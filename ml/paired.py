@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ml.metrics import Interval, auc, expected_calibration_error, patient_resamples
+from ml.metrics import Interval, auc, expected_calibration_error, patient_resamples, percentiles
 
 Rows = NDArray[np.intp]
 Figure = Callable[[Rows], float]
 METHOD = (
     "Candidate minus production on the films that both answered. 95 % intervals: percentiles of 1000 paired bootstrap "
     "resamples of patients, seeded; where no resample differs, the exact limits of Clopper and Pearson for a "
-    "change that was never seen in that many patients. McNemar's test is the exact one, over films."
+    "change that was never seen in that many patients (for the AUC, in as many as the smaller class has). "
+    "McNemar's test is the exact one, over films."
 )
 
 
@@ -81,34 +82,38 @@ def differences(
     resamples = patient_resamples(patients, truth, seed)
     ill = truth == 1
     gain = _right(mine, thresholds[0], ill) - _right(theirs, thresholds[1], ill)
-    names = np.asarray(patients)
+    everyone = np.ones_like(ill)
+    patients_of_class = min(_patients(patients, ill), _patients(patients, ~ill))
 
     def rate(among: NDArray[np.bool_]) -> Difference:
-        found = _difference(lambda rows: float(gain[rows][among[rows]].mean()), resamples, len(truth))
-        if found.ci[0] != found.ci[1]:
-            return found
-        limit = never_seen(len(set(names[among])))
-        return Difference(found.value, (max(-1.0, found.value - limit), min(1.0, found.value + limit)))
+        return _difference(
+            lambda rows: float(gain[rows][among[rows]].mean()),
+            resamples,
+            len(truth),
+            _patients(patients, among),
+        )
+
+    def of_all(figure: Figure) -> Difference:
+        return _difference(figure, resamples, len(truth), _patients(patients, everyone))
 
     return {
         "auc": _difference(
-            lambda rows: auc(truth[rows], mine[rows]) - auc(truth[rows], theirs[rows]), resamples, len(truth)
-        ),
-        "accuracy": rate(np.ones_like(ill)),
-        "sensitivity": rate(ill),
-        "specificity": rate(~ill),
-        "brier": _difference(
-            lambda rows: float(np.mean((mine[rows] - truth[rows]) ** 2 - (theirs[rows] - truth[rows]) ** 2)),
+            lambda rows: auc(truth[rows], mine[rows]) - auc(truth[rows], theirs[rows]),
             resamples,
             len(truth),
+            patients_of_class,
         ),
-        "ece": _difference(
+        "accuracy": rate(everyone),
+        "sensitivity": rate(ill),
+        "specificity": rate(~ill),
+        "brier": of_all(
+            lambda rows: float(np.mean((mine[rows] - truth[rows]) ** 2 - (theirs[rows] - truth[rows]) ** 2))
+        ),
+        "ece": of_all(
             lambda rows: (
                 expected_calibration_error(truth[rows], mine[rows])
                 - expected_calibration_error(truth[rows], theirs[rows])
-            ),
-            resamples,
-            len(truth),
+            )
         ),
     }
 
@@ -122,6 +127,15 @@ def _right(scores: NDArray[np.float64], threshold: float, ill: NDArray[np.bool_]
     return ((scores >= threshold) == ill).astype(float)
 
 
-def _difference(figure: Figure, resamples: list[Rows], n: int) -> Difference:
-    low, high = np.percentile([figure(rows) for rows in resamples], [2.5, 97.5])
-    return Difference(figure(np.arange(n)), (float(low), float(high)))
+def _patients(patients: Sequence[str], among: NDArray[np.bool_]) -> int:
+    return len(np.unique(np.asarray(patients)[among]))
+
+
+def _difference(figure: Figure, resamples: list[Rows], films: int, patients: int) -> Difference:
+    """`patients` are those in whom a change could have been seen."""
+    value = figure(np.arange(films))
+    low, high = percentiles(resamples, figure)
+    if low == high:
+        limit = never_seen(patients)
+        low, high = max(-1.0, value - limit), min(1.0, value + limit)
+    return Difference(value, (low, high))

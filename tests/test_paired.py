@@ -56,6 +56,20 @@ def test_no_difference_among_few_patients_proves_little() -> None:
     found = paired.differences(targets, scores, scores, (0.5, 0.5), [str(i) for i in range(40)])
     # Clopper and Pearson's table: none of 20 leaves up to 16.84 %.
     assert found["sensitivity"].ci == pytest.approx((-0.1684, 0.1684), abs=1e-4)
+    assert found["auc"].ci == found["sensitivity"].ci
+    # None of 40 leaves up to 8.81 %.
+    for figure in ("accuracy", "brier", "ece"):
+        assert found[figure].ci == pytest.approx((-0.0881, 0.0881), abs=1e-4)
+
+
+def test_an_area_is_as_doubtful_as_the_smaller_class() -> None:
+    targets = [1] * 36 + [0] * 4
+    scores = [0.9] * 36 + [0.1] * 4
+    other = [0.8] * 36 + [0.3] * 4
+    found = paired.differences(targets, scores, other, (0.5, 0.5), [str(i) for i in range(40)])
+    # Clopper and Pearson's table: none of 4 leaves up to 60.24 %.
+    assert found["auc"].ci == pytest.approx((-0.6024, 0.6024), abs=1e-4)
+    assert found["brier"].ci[1] < 0
 
 
 def test_a_class_that_is_missing_is_said() -> None:

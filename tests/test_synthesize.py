@@ -116,11 +116,9 @@ def test_the_command_draws_films_that_the_gate_accepts(tmp_path: Path) -> None:
     assert [answer.status for answer in Predictor().predict(films)] == ["accepted", "accepted"]
 
 
-def test_the_command_without_films(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "ml.synthesize", str(tmp_path), "--out", str(tmp_path / "x")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "neither" in done.stderr
+def test_the_command_without_films(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert synthesize.main([str(tmp_path), "--out", str(tmp_path / "x")]) == 2
+    assert "neither" in capsys.readouterr().err
 
 
 def test_the_shipped_films_as_dicom_of_every_kind(tmp_path: Path) -> None:

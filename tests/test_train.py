@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
@@ -18,7 +17,7 @@ from ml.artifact import Card
 from ml.fitting import Progress, ResumeError
 from ml.images import SMOOTHED, read_radiograph, resize, standardise
 from ml.predict import Predictor
-from ml.train import About, Proof, Second, TrainingError, train
+from ml.train import About, Proof, Second, TrainingError, main, make_repeatable, train
 from tests.ml_films import FILES, PICTURES, chest, data_set, unit
 
 EPOCHS = 3
@@ -150,15 +149,11 @@ def test_unfinished_work_of_another_training_is_not_continued(tmp_path: Path) ->
         fitting.Checkpoints(tmp_path, {"seed": 2})
 
 
-def test_the_command_without_films(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ml.train", tmp_path, "--out", tmp_path / "x", "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "neither labels.csv" in done.stderr
+def test_the_command_without_films(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path), "--out", str(tmp_path / "x"), "--json"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "neither labels.csv" in said.err
 
 
 def test_the_average_is_what_is_kept_also_after_an_interruption(tmp_path: Path) -> None:
@@ -168,7 +163,7 @@ def test_the_average_is_what_is_kept_also_after_an_interruption(tmp_path: Path) 
     judged = np.stack([standardise(resize(film, 62)) for film in pictures])[..., None]
 
     def fitted(folder: Path, stop_after: int | None = None) -> list[np.ndarray]:
-        keras.utils.set_random_seed(3)
+        make_repeatable(3)
         model = network.ARCHITECTURES["sequential"](62)
 
         def stop(progress: Progress) -> None:

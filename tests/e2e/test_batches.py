@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from diagnosis.views.batches import PART_BYTES
-from tests.e2e.test_main_job import breaches, file, log_in
+from tests.e2e.accessibility import breaches
+from tests.e2e.test_main_job import file, log_in
 from tests.pictures import png
 from tests.processes import LiveSite
 from tests.samples import sample_films

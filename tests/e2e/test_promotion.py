@@ -1,13 +1,12 @@
 """From candidate to production and back, in a browser."""
 
 import re
-from typing import Literal
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ml.artifact import SHIPPED
-from tests.e2e.test_main_job import breaches, log_in
+from tests.e2e.accessibility import breaches
+from tests.e2e.test_main_job import log_in
 from tests.processes import LiveSite
 
 
@@ -51,11 +50,8 @@ def test_a_candidate_goes_into_production_and_back(page: Page, live_site: LiveSi
     assert not faults
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_the_pages_of_promotion_break_no_rule(
-    browser: Browser, live_site: LiveSite, scheme: Literal["dark", "light"]
-) -> None:
-    context = browser.new_context(color_scheme=scheme, viewport={"width": 360, "height": 800})
+def test_the_pages_of_promotion_break_no_rule(browser: Browser, live_site: LiveSite) -> None:
+    context = browser.new_context(color_scheme="dark", viewport={"width": 360, "height": 800})
     page = context.new_page()
     log_in(page, live_site, "admin")
     broken = {}

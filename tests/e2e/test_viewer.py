@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.test_main_job import FINAL, breaches, file, log_in, register
+from tests.e2e.accessibility import breaches
+from tests.e2e.test_main_job import FINAL, file, log_in, register
 from tests.pictures import encoded, film_array
 from tests.processes import LiveSite
 
