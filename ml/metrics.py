@@ -67,7 +67,7 @@ def measure(
     return Metrics(
         n=len(truth),
         auc=auc(truth, scores),
-        auc_ci=_auc_interval(truth, scores, patients, resamples),
+        auc_ci=auc_interval(truth, scores, patients, resamples),
         accuracy=float(right.mean()),
         accuracy_ci=_rate_interval(resamples, right, np.ones_like(ill)),
         sensitivity=tp / (tp + fn),
@@ -138,11 +138,12 @@ def wilson(successes: float, n: float) -> Interval:
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
-def newcombe(area: float, ill: int, well: int) -> Interval:
+def newcombe(area: float, ill: float, well: float) -> Interval:
     """The 95 % interval of an AUC of so many independent cases of each class, also where it is 0 or 1.
 
     Those areas from which the found one is not further than 1.96 standard errors (Hanley and McNeil's, with both
-    classes taken as large as their mean): method 5 of Newcombe, Statistics in Medicine 25 (2006), 559 to 573.
+    classes taken as large as their mean): method 5 of Newcombe, Statistics in Medicine 25 (2006), 559 to 573. Numbers
+    need not be whole.
     """
     candidates = np.append(np.linspace(0.0, 1.0, 20001), area)
     alike = (ill + well) / 2 - 1
@@ -203,15 +204,23 @@ def percentiles(resamples: list[NDArray[np.intp]], figure: Callable[[NDArray[np.
     return float(low), float(high)
 
 
-def _auc_interval(
-    truth: Array, scores: Array, patients: Sequence[str], resamples: list[NDArray[np.intp]]
+def auc_interval(
+    truth: Array,
+    scores: Array,
+    patients: Sequence[str],
+    resamples: list[NDArray[np.intp]],
+    weights: Array | None = None,
 ) -> Interval:
-    ill, well = (len(np.unique(np.asarray(patients)[truth == target])) for target in (1, 0))
-    if min(ill, well) >= FEW:
-        low, high = percentiles(resamples, lambda rows: auc(truth[rows], scores[rows]))
+    """The 95 % interval of an AUC, of films weighed by `weights` (n,), by `patient_resamples` or by Newcombe."""
+    weight = np.ones_like(scores) if weights is None else weights
+    found = [len(np.unique(np.asarray(patients)[truth == target])) for target in (1, 0)]
+    if min(found) >= FEW:
+        low, high = percentiles(resamples, lambda rows: auc(truth[rows], scores[rows], weight[rows]))
         if low != high:
             return low, high
-    return newcombe(auc(truth, scores), ill, well)
+    # Films of unequal weight tell as much as fewer ones of equal weight (Kish, Survey Sampling, 1965).
+    worth = [float(weight[truth == t].sum() ** 2 / (weight[truth == t] ** 2).sum()) for t in (1, 0)]
+    return newcombe(auc(truth, scores, weight), min(worth[0], found[0]), min(worth[1], found[1]))
 
 
 def _rate_interval(

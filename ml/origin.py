@@ -23,7 +23,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ml.augment import profile
-from ml.metrics import auc, patient_resamples, percentiles, wilson
+from ml.metrics import auc, auc_interval, patient_resamples, percentiles, wilson
 
 Picture = NDArray[np.float32] | NDArray[np.uint8]
 BANDS = (10, 16, 24, 36, 52, 72, 112)
@@ -96,11 +96,9 @@ def measure(
     """The card's `origin`: what the traits alone tell of validation films (`told`, an AUC), and AUC, sensitivity and
     specificity of the answers where films are weighed so that they tell little, each with its interval."""
     weight = weights(tells, targets, MOST_WEIGHT)
-    resamples = patient_resamples(patients, targets.astype(float), seed)
+    truth = targets.astype(float)
+    resamples = patient_resamples(patients, truth, seed)
     right = (probabilities >= threshold) == (targets == 1)
-
-    def area(rows: NDArray[np.intp]) -> float:
-        return auc(targets[rows], probabilities[rows], weight[rows])
 
     def rate(target: int) -> Any:
         def of(rows: NDArray[np.intp]) -> float:
@@ -111,10 +109,15 @@ def measure(
 
     found: dict[str, Any] = {"told": auc(targets, tells)}
     found["told_weighed"] = auc(targets, tells, weight)
-    for name, figure in (("auc", area), ("sensitivity", rate(1)), ("specificity", rate(0))):
+    found |= {
+        "auc": auc(truth, probabilities, weight),
+        "auc_ci": auc_interval(truth, probabilities, patients, resamples, weight),
+    }
+    for name, target in (("sensitivity", 1), ("specificity", 0)):
+        figure = rate(target)
         interval = percentiles(resamples, figure)
-        if interval[0] == interval[1] and name != "auc":
-            some = targets == (1 if name == "sensitivity" else 0)
+        if interval[0] == interval[1]:
+            some = targets == target
             interval = wilson(int(right[some].sum()), int(some.sum()))
         found |= {name: figure(np.arange(len(targets))), f"{name}_ci": interval}
     return found | {"sentence": _sentence(found)}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
-from ml import fitting, network, origin
+from ml import fitting, metrics, network, origin
 from ml.draws import Draws
 from ml.images import AREA_MEANS, Preparation
 from tests.ml_films import chest, unit
@@ -118,4 +118,7 @@ def test_the_weighed_figures_show_who_answers_from_the_making(tells: np.ndarray)
     assert (honest["auc"], honest["sensitivity"], honest["specificity"]) == (1, 1, 1)
     # Not a single error among 60 films is no proof of none.
     assert honest["sensitivity_ci"][0] < 0.96
+    low, high = honest["auc_ci"]
+    # 60 patients of each class, of whom some weigh more: less proof than 60 of equal weight.
+    assert low < metrics.newcombe(1.0, 60, 60)[0] < high == 1
     assert f"AUC {cheat['auc']:.3f}" in cheat["sentence"]
