@@ -108,7 +108,10 @@ def _claim() -> Evaluation | None:
 
 def _freeze(evaluation: Evaluation) -> None:
     """Write down which films are read and at which thresholds, once for all."""
-    rows = [chosen.row(evaluation.pk) for chosen in holdout.films(_heart(evaluation))]
+    cards = (evaluation.candidate.card, evaluation.production.card)
+    films, known = holdout.unknown(holdout.films(_heart(evaluation)), cards)
+    rows = [chosen.row(evaluation.pk) for chosen in films]
+    evaluation.figures = {"known": known}
     evaluation.candidate_threshold = evaluation.candidate.card["threshold"]
     evaluation.production_threshold = (
         operating.threshold_of(evaluation.production) or evaluation.production.card["threshold"]
@@ -118,6 +121,7 @@ def _freeze(evaluation: Evaluation) -> None:
         if held.update(
             candidate_threshold=evaluation.candidate_threshold,
             production_threshold=evaluation.production_threshold,
+            figures=evaluation.figures,
         ):
             EvaluationFilm.objects.bulk_create(rows, batch_size=500)
 

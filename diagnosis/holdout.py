@@ -1,13 +1,15 @@
-"""The locked holdout: films of patients that no version ever learns from, and errors that were corrected before."""
+"""The locked holdout: films of patients that no version of this site learns from, and errors corrected before."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from diagnosis import base as base_folder
 from diagnosis import splits
-from diagnosis.models import EvaluationFilm, Review, SplitGroup
+from diagnosis.models import EvaluationFilm, Fingerprint, Review, SplitGroup
 from diagnosis.truth import Confirmed, confirmed
+from ml.known import known
 
 CORRECTED_AT_MOST = 500
 """Corrections outside the holdout are a list to read, not a measurement: the newest are enough."""
@@ -24,6 +26,7 @@ class Chosen:
     film_id: int | None = None
     name: str = ""
     corrected: bool = False
+    print: bytes = b""
 
     def row(self, evaluation: int) -> EvaluationFilm:
         return EvaluationFilm(
@@ -41,13 +44,14 @@ def films(beat: Beat = lambda: None) -> Iterator[Chosen]:
     truth = {c.film_id: c for c in confirmed()}
     shares = splits.shares_of({c.patient_id for c in truth.values()}, beat)
     wrong_before = corrected(truth)
+    prints = dict(Fingerprint.objects.filter(film__in=list(truth)).values_list("film", "value"))
     outside: list[Chosen] = []
-    for film, known in sorted(truth.items()):
-        locked = shares[known.patient_id] == SplitGroup.Share.HOLDOUT
+    for film, said in sorted(truth.items()):
+        locked = shares[said.patient_id] == SplitGroup.Share.HOLDOUT
         if locked or film in wrong_before:
             chosen = Chosen(
-                "reviewed" if locked else "corrected", known.label, f"patient {known.patient_id}", film,
-                corrected=film in wrong_before,
+                "reviewed" if locked else "corrected", said.label, f"patient {said.patient_id}", film,
+                corrected=film in wrong_before, print=bytes(prints.get(film, b"")),
             )  # fmt: skip
             if locked:
                 yield chosen
@@ -75,4 +79,19 @@ def base(beat: Beat = lambda: None) -> Iterator[Chosen]:
     shares = splits.base_shares(found)
     for film in found:
         if shares[film.patient] == SplitGroup.Share.HOLDOUT:
-            yield Chosen("base", film.label, f"base {film.patient}", name=film.file)
+            seen = bytes.fromhex(film.print)
+            yield Chosen("base", film.label, f"base {film.patient}", name=film.file, print=seen)
+
+
+def unknown(
+    chosen: Iterable[Chosen], cards: Iterable[Mapping[str, Any]]
+) -> tuple[list[Chosen], dict[str, int]]:
+    """The films without those of the holdout from which a version with one of the cards learned before it came to this
+    site; and how many of each part these were. What nobody is measured by stays."""
+    films = list(chosen)
+    left_out: set[int] = set()
+    for card in cards:
+        left_out |= known([film.print for film in films], card)
+    left_out = {place for place in left_out if films[place].part != "corrected"}
+    counts: Counter[str] = Counter(films[place].part for place in sorted(left_out))
+    return [film for place, film in enumerate(films) if place not in left_out], dict(counts)

@@ -4,8 +4,9 @@ import csv
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
+from typing import Any
 
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, default_storage
@@ -14,6 +15,7 @@ from diagnosis import base, splits
 from diagnosis.models import Film, Fingerprint, NearIdentical, SplitGroup
 from diagnosis.truth import Confirmed, confirmed
 from ml.dataset import LABELS
+from ml.known import known
 
 Share = SplitGroup.Share
 Counts = Counter[tuple[str, str]]
@@ -131,6 +133,23 @@ def freeze(beat: Callable[[], None] = lambda: None) -> tuple[list[Entry], list[s
     if found:
         raise NotEnough(" ".join(found))
     return kept, notes
+
+
+def known_judges(entries: Sequence[Entry], card: Mapping[str, Any]) -> str:
+    """A sentence where the version with `card`, from which a run starts, learned from films that are to judge the run
+    before it came to this site; empty where it did not."""
+    judging = [entry for entry in entries if entry.share == Share.VALIDATION]
+    of_base = {film.file: bytes.fromhex(film.print) for film in base.indexed()}
+    reviewed = Fingerprint.objects.filter(film__in=[entry.film for entry in judging if entry.film])
+    of_site = dict(reviewed.values_list("film", "value"))
+    prints = [bytes(of_site.get(e.film, b"")) if e.film else of_base.get(e.file, b"") for e in judging]
+    found = len(known(prints, card))
+    if not found:
+        return ""
+    return (
+        f"{found} of the {len(judging)} validation films, or near copies of them, had taught the version that it "
+        "started from before this came to the site: the figures of its own card flatter it."
+    )
 
 
 def counted(entries: Iterable[Entry]) -> Counts:

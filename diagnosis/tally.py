@@ -12,7 +12,8 @@ ANSWERS = {Said.NORMAL.value, Said.PNEUMONIA.value}
 
 
 def figures(evaluation: Evaluation) -> dict[str, Any]:
-    """Return each part's figures (reviewed, base) and how corrected errors fare, ready to be stored as JSON."""
+    """Return each part's figures (reviewed, base), how many films were `known` and left out, and how corrected errors
+    fare, ready to be stored as JSON."""
     rows = list(evaluation.films.defer("candidate_receipt"))
     parts = {
         part.value: part_figures(evaluation, [row for row in rows if row.part == part])
@@ -21,6 +22,7 @@ def figures(evaluation: Evaluation) -> dict[str, Any]:
     again = [row for row in rows if row.corrected]
     return {
         "parts": parts,
+        "known": evaluation.figures.get("known", {}),
         "corrected": {
             "films": len(again),
             "outside": sum(row.part == Part.CORRECTED for row in again),

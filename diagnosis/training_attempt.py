@@ -151,6 +151,8 @@ class Attempt:
         counts = manifest.counted(entries)
         data = {f"{share} {label}": n for (share, label), n in sorted(counts.items())}
         self.run.manifest.name, self.run.manifest_sha256 = name, manifest.digest(content)
+        if self.run.initial and (flattered := manifest.known_judges(entries, self.run.initial.card)):
+            notes.append(flattered)
         for note in notes:
             self.say(note)
         self.say(f"{len(entries)} films of {len({entry.patient for entry in entries})} patients are frozen.")
@@ -243,8 +245,9 @@ class Attempt:
         )
         if self.run.initial:
             name, parent = self.run.initial.name, self.run.initial.card["population"]
+            flattered = manifest.known_judges(entries, self.run.initial.card)
             return {
-                "data": f"{data} It started from {name}, whose own films are told in its card.",
+                "data": f"{data} It started from {name}, whose own films are told in its card. {flattered}".rstrip(),
                 "population": f"That of {name}: {parent['description']} Beside them, this site's patients.",
                 "age_years": parent["age_years"],
                 "refuse_from_years": parent["refuse_from_years"],

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -14,8 +15,12 @@ from django.utils import timezone
 
 from diagnosis import evaluation, holdout
 from diagnosis.models import Evaluation, EvaluationFilm, Film, ModelVersion
+from ml import known
+from ml.fingerprint import fingerprint
+from ml.images import read_radiograph
 from pneumoweb.accounts.models import User
 from tests.factories import FilmFactory, ModelVersionFactory, make_user
+from tests.ml_films import data_set
 from tests.pictures import png
 from tests.samples import SAMPLES, sample_films
 from tests.versions import candidate_of, confirm, finished, held_out, pretend_production
@@ -103,6 +108,30 @@ def test_both_versions_read_the_same_films_and_what_they_said_is_kept(
     receipts = asked.figures["receipts"]
     assert receipts["run"] == receipts["same"] == 6
     assert asked.figures["parts"]["base"]["films"] == 0
+
+
+def test_films_that_taught_a_version_elsewhere_are_left_out_and_said(
+    production: ModelVersion, client: Client, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staff = make_user("staff")
+    films = reviewed(5, make_user("reviewer"))
+    settings.BASE_DATASET, settings.TRAINING_DIR = data_set(tmp_path / "base", 20), tmp_path
+    of_base = list(holdout.base())
+    told = [fingerprint(read_radiograph(sample_films(5)[0])), of_base[0].print]
+    monkeypatch.setattr(known, "FILE", tmp_path / "known.npz")
+    prints = np.frombuffer(b"".join(told), np.uint8).reshape(2, 32)
+    sets: dict[str, Any] = {production.card["data"]["hash"]: prints}
+    np.savez(known.FILE, **sets)
+    alike = len(known.known([film.print for film in of_base], production.card))
+    asked = evaluation.request(candidate_of(tmp_path), staff)
+    assert not evaluation.work()
+    asked.refresh_from_db()
+    assert asked.figures["known"] == {"reviewed": 1, "base": alike}
+    assert {row.film_id for row in asked.films.filter(part="reviewed")} == {film.pk for film in films[1:]}
+    assert asked.films.filter(part="base").count() == len(of_base) - alike
+    client.force_login(staff)
+    page = client.get(reverse("evaluation", args=[asked.pk])).content.decode()
+    assert f"{1 + alike} films of the holdout are left out, {alike} of them of the base folder" in page
 
 
 def test_an_answer_that_cannot_be_made_again_is_found(

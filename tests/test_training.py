@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
@@ -21,7 +23,9 @@ from diagnosis import registry, tasks, training, training_attempt, training_chil
 from diagnosis.management.commands.reconcile import once
 from diagnosis.models import ModelVersion, Patient, Study, TrainingRun
 from diagnosis.training_child import ChildFailed, ChildStumbled
-from ml import artifact
+from ml import artifact, known
+from ml.fingerprint import fingerprint
+from ml.images import read_radiograph
 from pneumoweb.processes import command_of
 from tests.buckets import Service
 from tests.factories import TrainingRunFactory, make_user
@@ -160,6 +164,32 @@ def test_from_production_its_gate_and_population_are_kept(
     assert "--keep-gate" in child[0]
     assert about[0]["age_years"] == production.card["population"]["age_years"]
     assert "before it learned further" in about[0]["evidence"]
+
+
+def test_validation_films_that_taught_the_version_before_are_told_in_log_and_card(
+    child: list[list[str]], production: ModelVersion, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    films = confirm_films(FILMS)
+    run = wish(from_production=True, mode="head", architecture="sequential")
+    with films[8].file.open() as file:
+        told = np.frombuffer(fingerprint(read_radiograph(file.read())), np.uint8)
+    monkeypatch.setattr(known, "FILE", tmp_path / "known.npz")
+    sets: dict[str, Any] = {production.card["data"]["hash"]: told[None]}
+    np.savez(known.FILE, **sets)
+    about: list[str] = []
+    inner = training_attempt.run_child
+
+    def look(command: list[str], *rest: Any) -> None:
+        about.append(Path(command[command.index("--about") + 1]).read_text())
+        inner(command, *rest)
+
+    monkeypatch.setattr(training_attempt, "run_child", look)
+    training.work()
+    run.refresh_from_db()
+    told_in_words = [entry["words"] for entry in run.log if "had taught the version" in entry["words"]]
+    assert len(told_in_words) == 1
+    assert re.match(r"\d of the 4 validation films", told_in_words[0])
+    assert json.loads(about[0])["data"].endswith(told_in_words[0])
 
 
 def test_from_scratch_the_ages_are_those_of_nearly_all_films(

@@ -46,6 +46,7 @@ def detail(request: UserRequest, pk: int) -> HttpResponse:
     if shown.state == Evaluation.State.SUCCEEDED:
         context |= {
             "parts": parts(shown),
+            "known": sum(shown.figures.get("known", {}).values()),
             "films": films(request, shown),
             "corrected": shown.figures["corrected"],
             "sides": SIDES,

@@ -1,0 +1,68 @@
+"""Films that the shipped versions learned from, by their fingerprints: `python -m ml.known DIR [DIR …]`.
+
+They are public. A site may have them too, as its base folder or as somebody's films, and a version that learned from a
+film, or was chosen by it, must not be judged by it: everything would look better than it is. What a site's own
+versions learned from, its split ledger knows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ml import dataset
+from ml.artifact import MODELS
+from ml.fingerprint import BITS, fingerprint, near
+from ml.images import ImageError, read_radiograph
+
+FILE = MODELS / "known.npz"
+"""For each set of films, by its hash as in cards, fingerprints (n, 32) as bytes."""
+
+
+def known(prints: Sequence[bytes], card: Mapping[str, Any]) -> set[int]:
+    """Which of these fingerprints are of a film, or of a near copy of one, that a version with this card learned from
+    or was chosen by, itself or through the versions before it. An empty one, of an unreadable film, never is."""
+    places = [place for place, one in enumerate(prints) if one]
+    return {places[place] for place, _, _ in near([prints[place] for place in places], _learned(card))}
+
+
+def _learned(card: Mapping[str, Any]) -> list[bytes]:
+    data = card.get("data", {})
+    records = [data, data.get("second") or {}, *data.get("inherited", [])]
+    hashes = {record.get("hash") for record in records}
+    with np.load(FILE, allow_pickle=False) as kept:
+        return [one.tobytes() for name in kept.files if name in hashes for one in kept[name]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 with the file, 1 where a film cannot be read, 2 where a folder is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ml.known",
+        description="Keep the fingerprints of the films that versions learned from.",
+    )
+    parser.add_argument("directories", type=Path, nargs="+", metavar="DIR", help="as ml.train takes them")
+    parser.add_argument("--out", type=Path, default=FILE, metavar="FILE", help="the shipped one if not given")
+    options = parser.parse_args(arguments)
+    sets: dict[str, Any] = {}
+    try:
+        for directory in options.directories:
+            films = dataset.read_folder(directory)
+            prints = b"".join(fingerprint(read_radiograph(film.path)) for film in films)
+            sets[dataset.data_hash(films)] = np.frombuffer(prints, np.uint8).reshape(len(films), BITS // 8)
+    except (dataset.DatasetError, ImageError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2 if isinstance(error, dataset.DatasetError) else 1
+    np.savez_compressed(options.out, **sets)
+    print(
+        f"{options.out}: " + ", ".join(f"{len(found):,} films of {name[:12]}" for name, found in sets.items())
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
