@@ -245,13 +245,13 @@ class Attempt:
         )
         if self.run.initial:
             name, parent = self.run.initial.name, self.run.initial.card["population"]
-            flattered = manifest.known_judges(entries, self.run.initial.card)
             return {
-                "data": f"{data} It started from {name}, whose own films are told in its card. {flattered}".rstrip(),
+                "data": f"{data} It started from {name}, whose own films are told in its card.",
                 "population": f"That of {name}: {parent['description']} Beside them, this site's patients.",
                 "age_years": parent["age_years"],
                 "refuse_from_years": parent["refuse_from_years"],
                 "evidence": f"Of {name}, before it learned further: {parent['evidence']}",
+                "flattered": manifest.known_judges(entries, self.run.initial.card),
             }
         ages = [entry.age_years for entry in entries if entry.age_years is not None]
         return {

@@ -158,6 +158,7 @@ def describe(card: Card) -> str:
         "",
         "## Figures on the validation films",
         "",
+        *([data["flattered"], ""] if data.get("flattered") else []),
         "| figure | value | 95 % interval |",
         "|---|---|---|",
         *(

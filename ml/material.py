@@ -30,13 +30,15 @@ class TrainingError(RuntimeError):
 
 @dataclass(frozen=True)
 class About:
-    """What the films cannot say of themselves. `age_years` are the youngest and oldest; None where not known."""
+    """What the films cannot say of themselves. `age_years` are the youngest and oldest; None where not known.
+    `flattered` is why the figures look better than they are, where that is known."""
 
     data: str = "Films of the given folder."
     population: str = "The patients of the training films."
     age_years: tuple[float, float] | None = None
     refuse_from_years: float | None = None
     evidence: str = "It was not tested on patients of any other kind."
+    flattered: str = ""
 
     @classmethod
     def read(cls, path: Path) -> About:

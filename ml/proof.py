@@ -326,6 +326,8 @@ def _data(about: About, prepared: Prepared, second: SecondPopulation) -> dict[st
     }
     if second.also:
         found["second"] = second.hashes
+    if about.flattered:
+        found["flattered"] = about.flattered
     return found
 
 

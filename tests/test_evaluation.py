@@ -131,7 +131,7 @@ def test_films_that_taught_a_version_elsewhere_are_left_out_and_said(
     assert asked.films.filter(part="base").count() == len(of_base) - alike
     client.force_login(staff)
     page = client.get(reverse("evaluation", args=[asked.pk])).content.decode()
-    assert f"{1 + alike} films of the holdout are left out, {alike} of them of the base folder" in page
+    assert f"{1 + alike} films of the holdout are left out (of the base folder {alike}, reviewed 1)" in page
 
 
 def test_an_answer_that_cannot_be_made_again_is_found(

@@ -48,6 +48,17 @@ def test_the_card_tells_of_films_that_versions_before_learned_from(client: Clien
     assert words in client.get(reverse("model", args=[version.pk])).content.decode()
 
 
+def test_the_card_tells_why_its_figures_look_better_than_they_are(client: Client, staff: User) -> None:
+    version = ModelVersionFactory(stage="candidate")
+    unseen = "of patients that the model did not learn from"
+    assert unseen in client.get(reverse("model", args=[version.pk])).content.decode()
+    version.card["data"]["flattered"] = "All of them were seen before."
+    version.save()
+    page = client.get(reverse("model", args=[version.pk])).content.decode()
+    assert "validation films. All of them were seen before. Films of other hospitals are harder" in page
+    assert unseen not in page
+
+
 def test_the_card_tells_what_it_is_worth_on_patients_who_chose_nothing(client: Client, staff: User) -> None:
     version = ModelVersionFactory(stage="candidate")
     heading = "On patients who chose nothing"

@@ -32,7 +32,7 @@ def reports() -> list[Progress]:
 def trained(films: Path, reports: list[Progress], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of drawings, trained in this process."""
     out = tmp_path_factory.mktemp("trained") / "drawings-1"
-    about = About("Drawings.", "Drawn chests.", (2, 4), 12)
+    about = About("Drawings.", "Drawn chests.", (2, 4), 12, flattered="All were seen before.")
     train(
         films,
         out,
@@ -57,12 +57,15 @@ def test_the_folder_is_whole_and_nothing_else_is_left(trained: Path, card: Card)
     assert card.name == "drawings-1"
 
 
-def test_the_card_tells_of_the_training(card: Card) -> None:
+def test_the_card_tells_of_the_training(trained: Path, card: Card) -> None:
     assert [row["epoch"] for row in card.history] == [1, 2, 3]
     assert set(card.history[0]) == {"epoch", "loss", "val_loss", "auc", "val_auc", "accuracy", "val_accuracy"}
     assert min(card.history, key=lambda row: row["val_loss"])["epoch"] == card.best_epoch
     assert card.data["films"] == {"NORMAL": 16, "PNEUMONIA": 16}
     assert card.data["patients"] == 24
+    assert card.data["flattered"] == "All were seen before."
+    told = (trained / artifact.MODEL_CARD).read_text()
+    assert "## Figures on the validation films\n\nAll were seen before.\n" in told
     assert sum(sum(row) for row in card.metrics["confusion"]) == card.metrics["n"]
     assert card.population["age_years"] == [2, 4]
     assert "32 labelled films of a second population (16 of them pneumonia)" in card.population["evidence"]

@@ -189,7 +189,7 @@ def test_validation_films_that_taught_the_version_before_are_told_in_log_and_car
     told_in_words = [entry["words"] for entry in run.log if "had taught the version" in entry["words"]]
     assert len(told_in_words) == 1
     assert re.match(r"\d of the 4 validation films", told_in_words[0])
-    assert json.loads(about[0])["data"].endswith(told_in_words[0])
+    assert json.loads(about[0])["flattered"] == told_in_words[0]
 
 
 def test_from_scratch_the_ages_are_those_of_nearly_all_films(
