@@ -18,7 +18,7 @@ import numpy as np
 from ml import dataset
 from ml.artifact import MODELS
 from ml.fingerprint import BITS, fingerprint, near
-from ml.images import ImageError, read_radiograph
+from ml.images import read_radiograph
 
 FILE = MODELS / "known.npz"
 """For each set of films, by its hash as in cards, fingerprints (n, 32) as bytes."""
@@ -40,7 +40,9 @@ def _learned(card: Mapping[str, Any]) -> list[bytes]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 with the file, 1 where a film cannot be read, 2 where a folder is wrong."""
+    """0 with the file, 1 where a film cannot be read or the file not be written, 2 where a folder is wrong."""
+    from ml.failing import FAILURES, told  # they bring Keras, which nobody needs who only asks
+
     parser = argparse.ArgumentParser(
         prog="python -m ml.known",
         description="Keep the fingerprints of the films that versions learned from.",
@@ -54,10 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             films = dataset.read_folder(directory)
             prints = b"".join(fingerprint(read_radiograph(film.path)) for film in films)
             sets[dataset.data_hash(films)] = np.frombuffer(prints, np.uint8).reshape(len(films), BITS // 8)
-    except (dataset.DatasetError, ImageError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2 if isinstance(error, dataset.DatasetError) else 1
-    np.savez_compressed(options.out, **sets)
+        unfinished = options.out.with_name(f"unfinished-{options.out.name}")
+        np.savez_compressed(unfinished, **sets)
+        unfinished.replace(options.out)
+    except FAILURES as error:
+        return told(parser.prog, error)
     print(
         f"{options.out}: " + ", ".join(f"{len(found):,} films of {name[:12]}" for name, found in sets.items())
     )

@@ -42,13 +42,14 @@ def test_a_film_and_its_copies_are_known_and_others_are_not(
         assert known.known(prints, card) == set()
 
 
-def test_a_folder_without_films_and_a_damaged_film_are_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_read_or_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert known.main([str(tmp_path), "--out", str(tmp_path / "x.npz")]) == 2
     assert "neither" in capsys.readouterr().err
     folder = data_set(tmp_path / "films", 1)
     next((folder / "NORMAL").iterdir()).write_bytes(b"no picture")
     assert known.main([str(folder), "--out", str(tmp_path / "x.npz")]) == 1
-    assert "ml.known: " in capsys.readouterr().err
-    assert not (tmp_path / "x.npz").exists()
+    assert "ml.known: a film could not be read" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert known.main([str(SAMPLES), "--out", str(tmp_path / "file" / "x.npz")]) == 1
+    assert "could not be read or written" in capsys.readouterr().err
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".npz"]
