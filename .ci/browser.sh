@@ -10,13 +10,15 @@ for name in chromium-headless-shell chromium chromium-browser google-chrome goog
 done
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "Installing Chromium for the browser tests …"
-    apt-get update -qq || true
-    for package in chromium-headless-shell chromium; do
-        if DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" fonts-dejavu-core \
-            >/dev/null 2>&1 && command -v "$package" >/dev/null 2>&1; then
+    if apt-get update -qq; then
+        # Older Debian has the browser in one piece only.
+        package=chromium-headless-shell
+        apt-cache show "$package" >/dev/null 2>&1 || package=chromium
+        if DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" \
+            fonts-dejavu-core >/dev/null && command -v "$package" >/dev/null 2>&1; then
             exit 0
         fi
-    done
+    fi
 fi
 if "$python" -m playwright install chromium; then
     exit 0

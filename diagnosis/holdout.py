@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from diagnosis import base as base_folder
-from diagnosis import splits
-from diagnosis.models import EvaluationFilm, Fingerprint, Review, SplitGroup
+from diagnosis import likeness, splits
+from diagnosis.models import EvaluationFilm, Review, SplitGroup
 from diagnosis.truth import Confirmed, confirmed
 from ml.known import known
 
@@ -44,14 +44,14 @@ def films(beat: Beat = lambda: None) -> Iterator[Chosen]:
     truth = {c.film_id: c for c in confirmed()}
     shares = splits.shares_of({c.patient_id for c in truth.values()}, beat)
     wrong_before = corrected(truth)
-    prints = dict(Fingerprint.objects.filter(film__in=list(truth)).values_list("film", "value"))
+    prints = likeness.prints_of(truth)
     outside: list[Chosen] = []
     for film, said in sorted(truth.items()):
         locked = shares[said.patient_id] == SplitGroup.Share.HOLDOUT
         if locked or film in wrong_before:
             chosen = Chosen(
                 "reviewed" if locked else "corrected", said.label, f"patient {said.patient_id}", film,
-                corrected=film in wrong_before, print=bytes(prints.get(film, b"")),
+                corrected=film in wrong_before, print=prints.get(film, b""),
             )  # fmt: skip
             if locked:
                 yield chosen

@@ -27,6 +27,12 @@ def look(patients: Iterable[int], beat: Callable[[], None] = lambda: None) -> No
     Fingerprint.objects.bulk_create(new, ignore_conflicts=True)
 
 
+def prints_of(films: Iterable[int]) -> dict[int, bytes]:
+    """Return the fingerprints of the films (by key) that were looked at; an unreadable one has an empty one."""
+    found = Fingerprint.objects.filter(film__in=list(films)).values_list("film", "value")
+    return {film: bytes(value) for film, value in found}
+
+
 def links() -> list[tuple[int, int | str]]:
     """Return (patient, other patient) of each suspicion; the other's name where they are of the base folder."""
     pairs = NearIdentical.objects.values_list("film__patient", "other__patient", "base_patient")

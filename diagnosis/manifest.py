@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, default_storage
 
-from diagnosis import base, splits
+from diagnosis import base, likeness, splits
 from diagnosis.models import Film, Fingerprint, NearIdentical, SplitGroup
 from diagnosis.truth import Confirmed, confirmed
 from ml.dataset import LABELS
@@ -140,9 +140,8 @@ def known_judges(entries: Sequence[Entry], card: Mapping[str, Any]) -> str:
     before it came to this site; empty where it did not."""
     judging = [entry for entry in entries if entry.share == Share.VALIDATION]
     of_base = {film.file: bytes.fromhex(film.print) for film in base.indexed()}
-    reviewed = Fingerprint.objects.filter(film__in=[entry.film for entry in judging if entry.film])
-    of_site = dict(reviewed.values_list("film", "value"))
-    prints = [bytes(of_site.get(e.film, b"")) if e.film else of_base.get(e.file, b"") for e in judging]
+    of_site = likeness.prints_of(entry.film for entry in judging if entry.film)
+    prints = [of_site.get(e.film, b"") if e.film else of_base.get(e.file, b"") for e in judging]
     found = len(known(prints, card))
     if not found:
         return ""

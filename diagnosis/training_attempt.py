@@ -151,8 +151,6 @@ class Attempt:
         counts = manifest.counted(entries)
         data = {f"{share} {label}": n for (share, label), n in sorted(counts.items())}
         self.run.manifest.name, self.run.manifest_sha256 = name, manifest.digest(content)
-        if self.run.initial and (flattered := manifest.known_judges(entries, self.run.initial.card)):
-            notes.append(flattered)
         for note in notes:
             self.say(note)
         self.say(f"{len(entries)} films of {len({entry.patient for entry in entries})} patients are frozen.")
@@ -200,8 +198,10 @@ class Attempt:
         self.beat()
         entries = self._entries()
         films = self._lay_out(entries)
-        about = self.folder / "about.json"
-        about.write_text(json.dumps(self._about(entries)))
+        about, told = self.folder / "about.json", self._about(entries)
+        about.write_text(json.dumps(told))
+        if (words := told.get("flattered")) and all(line["words"] != words for line in self.log):
+            self.say(words)
         command = [
             str(films), "--out", str(self.out), "--architecture", self.run.architecture,
             "--epochs", str(self.run.epochs), "--seed", str(self.run.seed), "--mode", self.run.mode,

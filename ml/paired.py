@@ -83,38 +83,32 @@ def differences(
     ill = truth == 1
     gain = _right(mine, thresholds[0], ill) - _right(theirs, thresholds[1], ill)
     everyone = np.ones_like(ill)
-    patients_of_class = min(_patients(patients, ill), _patients(patients, ~ill))
+    number = {
+        name: _patients(patients, among) for name, among in (("all", everyone), ("ill", ill), ("well", ~ill))
+    }
 
-    def rate(among: NDArray[np.bool_]) -> Difference:
-        return _difference(
-            lambda rows: float(gain[rows][among[rows]].mean()),
-            resamples,
-            len(truth),
-            _patients(patients, among),
-        )
+    def apart(figure: Figure, concerned: int) -> Difference:
+        """`concerned` is the number of patients in whom a change could have been seen."""
+        value = figure(np.arange(len(truth)))
+        low, high = percentiles(resamples, figure)
+        if low == high:
+            limit = never_seen(concerned)
+            low, high = max(-1.0, value - limit), min(1.0, value + limit)
+        return Difference(value, (low, high))
 
-    def of_all(figure: Figure) -> Difference:
-        return _difference(figure, resamples, len(truth), _patients(patients, everyone))
+    def rate(among: NDArray[np.bool_]) -> Figure:
+        return lambda rows: float(gain[rows][among[rows]].mean())
+
+    def change(figure: Callable[[NDArray[np.float64], NDArray[np.float64]], float]) -> Figure:
+        return lambda rows: figure(truth[rows], mine[rows]) - figure(truth[rows], theirs[rows])
 
     return {
-        "auc": _difference(
-            lambda rows: auc(truth[rows], mine[rows]) - auc(truth[rows], theirs[rows]),
-            resamples,
-            len(truth),
-            patients_of_class,
-        ),
-        "accuracy": rate(everyone),
-        "sensitivity": rate(ill),
-        "specificity": rate(~ill),
-        "brier": of_all(
-            lambda rows: float(np.mean((mine[rows] - truth[rows]) ** 2 - (theirs[rows] - truth[rows]) ** 2))
-        ),
-        "ece": of_all(
-            lambda rows: (
-                expected_calibration_error(truth[rows], mine[rows])
-                - expected_calibration_error(truth[rows], theirs[rows])
-            )
-        ),
+        "auc": apart(change(auc), min(number["ill"], number["well"])),
+        "accuracy": apart(rate(everyone), number["all"]),
+        "sensitivity": apart(rate(ill), number["ill"]),
+        "specificity": apart(rate(~ill), number["well"]),
+        "brier": apart(change(lambda told, said: float(np.mean((said - told) ** 2))), number["all"]),
+        "ece": apart(change(expected_calibration_error), number["all"]),
     }
 
 
@@ -129,13 +123,3 @@ def _right(scores: NDArray[np.float64], threshold: float, ill: NDArray[np.bool_]
 
 def _patients(patients: Sequence[str], among: NDArray[np.bool_]) -> int:
     return len(np.unique(np.asarray(patients)[among]))
-
-
-def _difference(figure: Figure, resamples: list[Rows], films: int, patients: int) -> Difference:
-    """`patients` are those in whom a change could have been seen."""
-    value = figure(np.arange(films))
-    low, high = percentiles(resamples, figure)
-    if low == high:
-        limit = never_seen(patients)
-        low, high = max(-1.0, value - limit), min(1.0, value + limit)
-    return Difference(value, (low, high))

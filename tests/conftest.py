@@ -1,5 +1,6 @@
 """Fixtures of all tests: private files, one embedded broker, and the real processes of the site."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from celery import current_app
 from django.db import connection
 from django.test import Client
 
-from diagnosis import registry
+from diagnosis import registry, training_attempt
 from diagnosis.models import ModelVersion
 from ml import artifact
 from pneumoweb.accounts.models import User
@@ -20,6 +21,7 @@ from tests import buckets
 from tests.factories import make_user
 from tests.ml_films import data_set
 from tests.processes import Broker, Child, LiveSite, environment, free_port, start_site
+from tests.training_data import epoch
 
 
 @pytest.fixture(scope="session")
@@ -209,3 +211,36 @@ def drawn_of_both(films: Path, other_films: Path, tmp_path_factory: pytest.TempP
         patch.setattr("ml.draws.BATCH", 8)
         train(films, out, epochs=1, seed=5, also=Second(other_films))
     return out
+
+
+@pytest.fixture
+def training_of_few(settings: Any, tmp_path: Path) -> None:
+    """Runs of training with a handful of films, in a folder of the test's own."""
+    settings.TRAINING_DIR = tmp_path / "training"
+    settings.TRAINING_MIN_FILMS, settings.TRAINING_MIN_VALIDATION = 3, 2
+
+
+@pytest.fixture
+def child(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """A child that trains nothing: it says two epochs and leaves the shipped version as the artifact."""
+    commands: list[list[str]] = []
+
+    def run(command: list[str], log: Path, heard: Callable[[Any], None], beat: Callable[[], None]) -> None:
+        commands.append(command)
+        heard({"stage": "Training"})
+        for number in (1, 2):
+            heard(epoch(number))
+            beat()
+        answers = [
+            {
+                "file": f"{command[0]}/{path.name}",
+                "label": "NORMAL",
+                "probability": 0.9 if place == 0 else 0.1,
+            }
+            for place, path in enumerate(sorted(Path(command[0]).glob("*.png")))
+        ]
+        Path(command[command.index("--answers") + 1]).write_text(json.dumps(answers))
+        shutil.copytree(artifact.SHIPPED, command[command.index("--out") + 1])
+
+    monkeypatch.setattr(training_attempt, "run_child", run)
+    return commands

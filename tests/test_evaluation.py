@@ -123,6 +123,7 @@ def test_films_that_taught_a_version_elsewhere_are_left_out_and_said(
     sets: dict[str, Any] = {production.card["data"]["hash"]: prints}
     np.savez(known.FILE, **sets)
     alike = len(known.known([film.print for film in of_base], production.card))
+    assert 1 <= alike < len(of_base)
     asked = evaluation.request(candidate_of(tmp_path), staff)
     assert not evaluation.work()
     asked.refresh_from_db()

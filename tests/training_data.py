@@ -1,9 +1,10 @@
-"""Confirmed films for tests of retraining, on the sides of the split that a test wants."""
+"""Confirmed films for tests of retraining, on the sides of the split that a test wants, and runs with them."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from diagnosis import review
-from diagnosis.models import Film, ModelVersion, SplitEntry, SplitGroup
+from diagnosis import review, training
+from diagnosis.models import Film, ModelVersion, SplitEntry, SplitGroup, TrainingRun
 from pneumoweb.accounts.models import User
 from tests.factories import (
     AnswerFactory,
@@ -14,6 +15,9 @@ from tests.factories import (
     make_user,
 )
 from tests.ml_films import chest, png
+
+FILMS = {"train": (4, 4), "validation": (2, 2), "holdout": (1, 1)}
+ROW = {"loss": 0.5, "auc": 0.8, "accuracy": 0.7, "val_loss": 0.4, "val_auc": 0.9, "val_accuracy": 0.8}
 
 
 def confirm_films(
@@ -35,3 +39,18 @@ def confirm_films(
                 review.record(reviewer, answer, "pneumonia" if ill else "normal")
                 films.append(film)
     return films
+
+
+def wish(**changes: Any) -> TrainingRun:
+    """A run that staff asked for."""
+    fields: dict[str, Any] = {
+        "mode": "whole", "from_production": False, "architecture": "sequential", "epochs": 2, "seed": 1,
+        "reason": "Try",
+    }  # fmt: skip
+    return training.request(make_user("staff"), **(fields | changes))
+
+
+def epoch(number: int) -> dict[str, Any]:
+    """What a child says when an epoch has ended."""
+    row = {"epoch": number, "epochs": 2, "step": 1, "steps": 1, "loss": 0.5, "auc": 0.8, "seconds_left": 3.0}
+    return {**row, "finished_epoch": ROW}
