@@ -52,11 +52,11 @@ def test_a_zip_whose_connection_is_cut_goes_on_from_another_page(page: Page, liv
     page.route("**/zip/", carry)
     page.get_by_role("button", name="Send the batch").click()
     pill = page.locator(".carrier")
-    expect(pill).to_contain_text("Connection lost", timeout=30_000)
+    expect(pill).to_contain_text("Connection lost")
     lost = False
     at = page.url
     page.goto(f"{live_site.url}patients/")
-    expect(pill).to_have_count(0, timeout=30_000)
+    expect(pill).to_have_count(0)
     page.goto(at)
     expect(page.locator("#batch-word")).to_have_text("All 24 done", timeout=90_000)
     expect(page.locator(".batch-refused .arrival")).to_have_count(6)
@@ -75,7 +75,7 @@ def test_unclear_films_wait_and_are_filed_with_one_click(page: Page, live_site: 
         {"name": "m.csv", "mimeType": "text/csv", "buffer": f"file,patient number,name\n{rows}".encode()}
     )
     page.get_by_role("button", name="Send the batch").click()
-    expect(page.get_by_role("heading", name="2 films wait for you")).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("heading", name="2 films wait for you")).to_be_visible()
     assert not breaches(page)
     page.set_viewport_size({"width": 360, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -86,7 +86,7 @@ def test_unclear_films_wait_and_are_filed_with_one_click(page: Page, live_site: 
     page.get_by_role("button", name="File there").click()
     expect(page.get_by_text("1 film is filed under Clover Finch (demo)")).to_be_visible()
     page.reload()
-    expect(page.locator("#batch-word")).to_have_text("All 3 done", timeout=30_000)
+    expect(page.locator("#batch-word")).to_have_text("All 3 done")
 
 
 @pytest.mark.parametrize("width", [360, 1440])

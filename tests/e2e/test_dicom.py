@@ -50,13 +50,13 @@ def test_a_dicom_film_from_register_to_facts(page: Page, live_site: LiveSite) ->
         ]
     )
     count = page.locator("#transfer-count")
-    expect(count).to_have_text("1 taken in, 2 to be answered, 1 not", timeout=30_000)
+    expect(count).to_have_text("1 taken in, 2 to be answered, 1 not")
     faults = [fault["id"] for fault in Axe().run(page).response["violations"]]
     assert faults == []
     asked = page.locator(".mismatch")
     asked.filter(has_text="left out.dcm").get_by_role("button", name="Leave it out").click()
     asked.filter(has_text="answered.dcm").get_by_role("button", name="file it here").click()
-    expect(count).to_have_text("2 taken in, 2 not", timeout=30_000)
+    expect(count).to_have_text("2 taken in, 2 not")
 
     page.locator(".arrival a.thumb").first.click()
     page.get_by_text("From the DICOM file").click()

@@ -11,7 +11,7 @@ DRAWN = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some
 
 def review_one(page: Page, live_site: LiveSite) -> None:
     page.goto(f"{live_site.url}films/1/")
-    expect(page.locator("#reading .answer").first).to_have_text(FINAL, timeout=60_000)
+    expect(page.locator("#reading .answer").first).to_have_text(FINAL)
     page.goto(f"{live_site.url}review/")
     page.get_by_role("button", name="Start with the first").click()
     page.get_by_role("button", name="Normal").click()

@@ -25,7 +25,7 @@ def test_a_candidate_goes_into_production_and_back(page: Page, live_site: LiveSi
     # The page goes on by itself and says what is missing. The demo has no reviewed films; other tests review a few,
     # and chance may have put one of them into the holdout.
     missing = re.compile("No film is in the holdout yet|No figures: films of both kinds are needed")
-    expect(page.get_by_text(missing)).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(missing)).to_be_visible()
     page.get_by_role("link", name="To the rules").click()
     expect(page.get_by_text(f"Evaluation 1, against {SHIPPED.name}.")).to_be_visible()
     page.get_by_label("Why").fill("The smaller one answers faster")

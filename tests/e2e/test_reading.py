@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.accessibility import breaches
 from tests.e2e.test_main_job import log_in
+from tests.e2e.test_viewer import ready
 from tests.processes import LiveSite
 
 READ = re.compile(r"Pneumonia|Normal|Not answered|Failed|Hidden")
@@ -53,7 +54,7 @@ def usual_rules(browser: Browser, live_site: LiveSite) -> Iterator[None]:
 def wait_for_answers(page: Page, site: LiveSite) -> None:
     page.goto(f"{site.url}worklist/?show=all")
     for answer in page.locator("tr[data-row] .answer").all():
-        expect(answer).to_have_text(READ, timeout=30_000)
+        expect(answer).to_have_text(READ)
 
 
 @pytest.mark.usefixtures("faults")
@@ -82,7 +83,7 @@ def test_a_whole_reading_by_keys_alone(page: Page, live_site: LiveSite) -> None:
     press("Enter")
     expect(page.get_by_role("heading", name="Basil Thorne (demo)")).to_be_visible()
     address = page.url
-    expect(page.locator(".viewer.live")).to_be_visible()
+    ready(page)
     press("h")
     expect(page.locator("[data-do=heat]")).to_have_attribute("aria-pressed", "false")
     press("Shift+B")
@@ -102,8 +103,10 @@ def test_a_whole_reading_by_keys_alone(page: Page, live_site: LiveSite) -> None:
     press("p")
     expect(page.get_by_text("Kept: Pneumonia")).to_be_visible()
     assert page.url != address
+    ready(page)
     press("z")
     expect(page.get_by_text("Your verdict is taken back")).to_be_visible()
+    ready(page)
     press("n")
     expect(page.get_by_text("Kept: Normal")).to_be_visible()
     page.goto(address)
@@ -111,6 +114,25 @@ def test_a_whole_reading_by_keys_alone(page: Page, live_site: LiveSite) -> None:
     expect(verdicts).to_have_count(2)
     expect(verdicts.nth(1)).to_contain_text("withdrawn")
     expect(verdicts.nth(1)).to_contain_text("1 region")
+
+
+@pytest.mark.usefixtures("faults")
+def test_a_key_gives_no_verdict_on_a_film_that_is_not_there_yet(page: Page, live_site: LiveSite) -> None:
+    log_in(page, live_site, "reviewer")
+    wait_for_answers(page, live_site)
+    held: list[Route] = []
+    page.route("**/values.png", lambda route: held.append(route))
+    page.goto(f"{live_site.url}review/films/3/", wait_until="domcontentloaded")
+    before = page.locator(".verdicts li").count()
+    page.keyboard.press("n")
+    expect(page.locator(".viewer-said")).to_have_text(re.compile("still on its way"))
+    held.pop().continue_()
+    ready(page)
+    expect(page.locator(".viewer-said")).to_be_hidden()
+    page.unroute("**/values.png")
+    page.reload()
+    expect(page.locator(".verdicts li")).to_have_count(before)
+    page.get_by_role("button", name="Leave the film").click()
 
 
 @pytest.mark.usefixtures("faults", "usual_rules")
@@ -123,7 +145,7 @@ def test_a_blind_first_review(page: Page, browser: Browser, live_site: LiveSite)
     page.goto(f"{live_site.url}review/")
     page.get_by_role("button", name="Start with the first").click()
     expect(page.get_by_text("You read first")).to_be_visible()
-    expect(page.locator(".viewer.live")).to_be_visible()
+    ready(page)
     page.keyboard.press("h")
     expect(page.locator(".viewer-said")).to_have_text("This page shows no heatmap.")
     assert "heatmap.png" not in page.content()
@@ -154,7 +176,7 @@ def test_two_readers_who_differ_and_an_adjudicator(browser: Browser, live_site: 
     wait_for_answers(first, live_site)
     first.goto(f"{live_site.url}review/")
     first.get_by_role("button", name="Start with the first").click()
-    expect(first.locator(".viewer.live")).to_be_visible()
+    ready(first)
     film = first.url
     first.keyboard.press("Shift+B")
     first.get_by_label("Remark").fill("dense right base")
@@ -162,7 +184,7 @@ def test_two_readers_who_differ_and_an_adjudicator(browser: Browser, live_site: 
     expect(first.get_by_text("Kept: Pneumonia")).to_be_visible()
 
     second.goto(film)
-    expect(second.locator(".viewer.live")).to_be_visible()
+    ready(second)
     expect(second.get_by_text("dense right base")).to_have_count(0)
     expect(second.locator(".theirs")).to_have_count(0)
     second.get_by_role("button", name="Normal").click()

@@ -71,7 +71,7 @@ def upload(page: Page, site: LiveSite, number: str, content: bytes) -> None:
     register(page, site, number, "Vera Viewer")
     page.get_by_label("Drop films here, or choose them").set_input_files([file("deep.png", content)])
     row = page.locator("#arrivals .arrival")
-    expect(row.locator(".answer")).to_have_text(FINAL, timeout=30_000)
+    expect(row.locator(".answer")).to_have_text(FINAL)
     row.locator("a.text-decoration-none").click()
     ready(page)
 

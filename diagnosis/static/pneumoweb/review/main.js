@@ -16,8 +16,15 @@ if (regions || readers.length) {
 
 // ---------- verdicts
 let given = false; // a key that is held down gives one verdict
+let early = false;
 const give = (button) => ({ repeat }) => {
   if (repeat || given) return;
+  // A key pressed too often would otherwise read the next film unseen.
+  if (viewer.loading) {
+    early = true;
+    viewer.say("The film is still on its way: look at it, then give your verdict.");
+    return;
+  }
   given = true;
   form.requestSubmit(button);
 };
@@ -34,6 +41,7 @@ window.addEventListener("pageshow", () => { given = false; });
 
 // ---------- the answer after a blind verdict, and a verdict taken back, open the film as it was looked at
 viewer.root.addEventListener("viewer:ready", () => {
+  if (early) viewer.say("");
   const { film, sight } = JSON.parse(sessionStorage.getItem(LOOKED_AT)) ?? {};
   if (film === viewer.root.dataset.film) viewer.look(sight);
 }, { once: true });

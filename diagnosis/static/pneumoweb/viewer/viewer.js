@@ -1,8 +1,9 @@
 // One film on a canvas: zoom, pan, window, orientation, heatmap. Buttons and keys are in controls.js.
 //
-// The element of a viewer carries it as `element.viewer`. It sends "viewer:ready" once the film is there,
-// "viewer:view" when the film has moved on the screen and "viewer:change" when a person changed something (linked
-// viewers follow that). `toFilm(clientX, clientY)` and `toClient(x, y)` translate between screen and film pixels.
+// The element of a viewer carries it as `element.viewer`. It is `loading` until the film is there, which "viewer:ready"
+// tells, or cannot be had. It sends "viewer:view" when the film has moved on the screen and "viewer:change" when a
+// person changed something (linked viewers follow that). `toFilm(clientX, clientY)` and `toClient(x, y)` translate
+// between screen and film pixels.
 // Whoever draws on the film sets a `tool` of their own, say "box": then one finger or the left button is theirs, and
 // "viewer:box" tells where on the film a drag begins, goes and ends, while the wheel and two fingers still zoom. A drag
 // that turns out to be two fingers is told as "cancel". With `tool = "none"` nothing is told.
@@ -12,6 +13,8 @@ const CLOSEST = 32; // screen pixels to one of the film
 const FARTHEST = 0.5; // of the size that fits
 const OWN = ["window", "pan", "zoom", "pinch", "none"]; // what the viewer itself does with a drag
 const OPAQUE = 0.75; // opacity of the heatmap's strongest evidence, as ml/heatmap.py stores it
+// This module runs before others of its page; a film that came sooner than they would find nobody who listens.
+const everyScript = new Promise((done) => { document.addEventListener("DOMContentLoaded", done, { once: true }); });
 
 async function fetchFilm(address) {
   const response = await fetch(address, { credentials: "same-origin" });
@@ -33,6 +36,7 @@ export class Viewer {
     this.pencil = this.scratch.getContext("2d", { willReadFrequently: true });
     this.heatPicture = document.createElement("canvas");
     this.picture = null;
+    this.loading = true;
     this.tool = "window";
     this.width = this.facts.width;
     this.height = this.facts.height;
@@ -53,8 +57,9 @@ export class Viewer {
   load() {
     const worker = new Worker(this.root.dataset.worker);
     const started = performance.now();
-    worker.addEventListener("message", ({ data }) => {
+    worker.addEventListener("message", async ({ data }) => {
       worker.terminate();
+      await everyScript;
       if (data.error) this.loadPlainly(data.error);
       else this.arrived(data, started);
     });
@@ -75,6 +80,7 @@ export class Viewer {
 
   arrived(data, started) {
     this.picture = new Picture(data, this.facts);
+    this.loading = false;
     this.window = { ...this.picture.presets.own };
     this.preset = "own";
     this.resized();
@@ -87,6 +93,7 @@ export class Viewer {
   /** What an old browser can do: its own decoder, and so 8 bits. Said, because it matters when windowing. */
   async loadPlainly(why) {
     console.warn("the film is shown at 8 bits:", why);
+    await everyScript;
     try {
       const picture = new Image();
       picture.src = this.root.dataset.plain;
@@ -102,6 +109,7 @@ export class Viewer {
       this.arrived({ bits: 8, histogram, levels: [{ width: canvas.width, height: canvas.height, values }] }, performance.now());
       this.say("This browser shows 8 bits of the film. A newer one shows all of them.");
     } catch {
+      this.loading = false;
       // Where the storage is away, the small copy is not there either.
       const copy = this.stage.querySelector(".viewer-first").naturalWidth ? "The small copy is shown. " : "";
       this.say(`${why} ${copy}Load the page again in a moment.`);
