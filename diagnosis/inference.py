@@ -200,6 +200,7 @@ def _store(prediction: Prediction, answer: Answer) -> None:
         probability=answer.probability,
         threshold=answer.threshold,
         heatmap=heatmap,
+        known=answer.known,
         **picture,
         **common,
     )

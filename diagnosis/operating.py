@@ -68,16 +68,19 @@ def material(version: ModelVersion) -> Material:
     """
     truth = {c.film_id: c for c in confirmed()}
     answered = Prediction.objects.answered().filter(model_version=version)
-    scores = {film: p for film, p in answered.values_list("film_id", "probability") if film in truth}
+    rows = answered.values_list("film_id", "probability", "known")
+    scores = {film: (p, known) for film, p, known in rows if film in truth}
     # As the page only looks, the ledger is not written: who has no share yet is taken as what they would get.
     shares = splits.expected({truth[film].patient_id for film in scores})
     usable = {SplitGroup.Share.VALIDATION.value}
     if not registry.learned_here(version):
         usable.add(SplitGroup.Share.TRAIN.value)
-    films = sorted(film for film in scores if shares[truth[film].patient_id] in usable)
+    films = sorted(
+        film for film, (_, known) in scores.items() if not known and shares[truth[film].patient_id] in usable
+    )
     return Material(
         [int(truth[film].label == "PNEUMONIA") for film in films],
-        [float(scores[film] or 0.0) for film in films],
+        [float(scores[film][0] or 0.0) for film in films],
         [str(truth[film].patient_id) for film in films],
         left_out=len(scores) - len(films),
     )

@@ -118,13 +118,17 @@ def disagreements(user: User) -> QuerySet[ShadowAnswer]:
 
 
 def outcome(run: ShadowRun) -> dict[str, int]:
-    """Count what the run read, where it differed, and who was right where a label has been confirmed since."""
-    answers = list(run.answers.values_list("film_id", "said", "shown__label", "agrees"))
-    differ = {film: (said, shown) for film, said, shown, agrees in answers if not agrees}
-    truth = {c.film_id: c.label for c in confirmed(differ)} if differ else {}
+    """Count what the run read, where it differed, and who was right where a label has been confirmed since. A film that
+    taught one of the two (`known`) tells nobody who is right."""
+    answers = list(run.answers.values_list("film_id", "said", "shown__label", "agrees", "known"))
+    differ = {film: (said, shown) for film, said, shown, agrees, _ in answers if not agrees}
+    known = {film for film, _, _, agrees, known in answers if known and not agrees}
+    judging = differ.keys() - known
+    truth = {c.film_id: c.label for c in confirmed(judging)} if judging else {}
     return {
         "read": len(answers),
         "differ": len(differ),
+        "known": len(known),
         "confirmed": len(truth),
         "shadow_right": sum(differ[film][0] == label for film, label in truth.items()),
         "shown_right": sum(differ[film][1] == label for film, label in truth.items()),
@@ -187,5 +191,5 @@ def _beside(run: ShadowRun, shown: Prediction, answer: Answer) -> ShadowAnswer:
     return ShadowAnswer(
         run=run, film=shown.film, shown=shown, said=said, probability=answer.probability,
         threshold=answer.threshold, receipt=answer.receipt,
-        agrees=said == (shown.label or Said.REFUSED),
+        agrees=said == (shown.label or Said.REFUSED), known=answer.known or shown.known,
     )  # fmt: skip

@@ -27,12 +27,17 @@ FILE = MODELS / "known.npz"
 def known(prints: Sequence[bytes], card: Mapping[str, Any]) -> set[int]:
     """Which of these fingerprints are of a film, or of a near copy of one, that a version with this card learned from
     or was chosen by, itself or through the versions before it. An empty one, of an unreadable film, never is."""
+    return among(prints, learned(card.get("data", {})))
+
+
+def among(prints: Sequence[bytes], films: Sequence[bytes]) -> set[int]:
+    """Which of these fingerprints are of one of the `films`, or of a near copy of one."""
     places = [place for place, one in enumerate(prints) if one]
-    return {places[place] for place, _, _ in near([prints[place] for place in places], _learned(card))}
+    return {places[place] for place, _, _ in near([prints[place] for place in places], films)}
 
 
-def _learned(card: Mapping[str, Any]) -> list[bytes]:
-    data = card.get("data", {})
+def learned(data: Mapping[str, Any]) -> list[bytes]:
+    """Fingerprints of the films that a version learned from or was chosen by, from its card's record of its data."""
     records = [data, data.get("second") or {}, *data.get("inherited", [])]
     hashes = {record.get("hash") for record in records}
     with np.load(FILE, allow_pickle=False) as kept:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ml import gate, sanity
+from ml import gate, known, sanity
 from ml.artifact import GATE_FILE, KERAS_FILE, LITERT_FILE, SHIPPED, ArtifactError, check
+from ml.fingerprint import fingerprint
 from ml.heatmap import SMOOTHING, beyond_normal, heatmap_png, to_unit
 from ml.images import (
     PREPROCESSINGS,
@@ -34,6 +35,10 @@ from ml.runtime import Keras, LiteRT, Outputs, Runtime
 
 __all__ = ["Answer", "Predictor", "heatmap_png"]
 BATCH = 16
+KNOWN = (
+    "The model learned from this film, or from one nearly the same: "
+    "its answer here says little about how well it reads others."
+)
 
 
 @dataclass
@@ -42,7 +47,8 @@ class Answer:
 
     `probability` is that of pneumonia; `heatmap` (side, side) in 0..1 is the evidence for it, on one scale for all
     films; `receipt` names everything that the answer depends on, so that it can be made again and compared; `picture`
-    says how bright and sharp the film is, for watching whether films change.
+    says how bright and sharp the film is, for watching whether films change; `known` that the version learned from it
+    (see ml.known), so that no figure may rest on this answer.
     """
 
     status: Literal["accepted", "rejected"]
@@ -54,6 +60,7 @@ class Answer:
     heatmap: NDArray[np.float32] | None = None
     embedding: NDArray[np.float32] | None = None
     picture: PictureStatistics | None = None
+    known: bool = False
     receipt: dict[str, str] = field(default_factory=dict)
     milliseconds: float = 0.0
 
@@ -76,6 +83,7 @@ class Predictor:
             )
         self._reference = np.array(self.card.heatmap["reference"], dtype=np.float32)
         self._gate = gate.load_parameters(model_dir / GATE_FILE)
+        self._learned = known.learned(self.card.data)
         weights = LITERT_FILE if runtime == "litert" and self.card.runtime == "litert" else KERAS_FILE
         self._runtime: Runtime
         if weights == LITERT_FILE:
@@ -122,6 +130,7 @@ class Predictor:
             self._look_at_maps([(small[i], answers[i]) for i in accepted])
             for i, film in zip(accepted, fitted, strict=True):
                 answers[i].picture = picture_statistics(film)
+            self._recognise([(films[i], answers[i]) for i in accepted])
         spent = (time.perf_counter() - begun) * 1000
         for answer in answers:
             answer.milliseconds = spent / len(answers)
@@ -163,6 +172,14 @@ class Predictor:
             if limits and answer.label == "PNEUMONIA" and answer.heatmap is not None:
                 found = sanity.warning(sanity.shares(small, answer.heatmap), limits)
                 answer.warnings = [*answer.warnings, *([found] if found else [])]
+
+    def _recognise(self, answered: Sequence[tuple[Radiograph, Answer]]) -> None:
+        """Say of which films the version has learned, where the release knows the films of its training."""
+        prints = [fingerprint(film) for film, _ in answered] if self._learned else []
+        for place in known.among(prints, self._learned):
+            answer = answered[place][1]
+            answer.known = True
+            answer.warnings = [*answer.warnings, KNOWN]
 
 
 def pixels_sha256(film: Radiograph) -> str:

@@ -7,19 +7,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from celery import current_app
 from django.db import connection
 from django.test import Client
 
-from diagnosis import registry, training_attempt
+from diagnosis import inference, registry, training_attempt
 from diagnosis.models import ModelVersion
-from ml import artifact
+from ml import artifact, known
+from ml.fingerprint import fingerprint
+from ml.images import read_radiograph
 from pneumoweb.accounts.models import User
 from pneumoweb.broker import EmbeddedBroker, embedded
 from tests import buckets
 from tests.factories import make_user
-from tests.ml_films import data_set
+from tests.ml_films import SAMPLES, data_set
 from tests.processes import Broker, Child, LiveSite, environment, free_port, start_site
 from tests.training_data import epoch
 
@@ -104,6 +107,19 @@ def production(request: pytest.FixtureRequest) -> ModelVersion:
         request.getfixturevalue("db")
     version = registry.import_artifact(artifact.SHIPPED)
     return registry.promote(version, by=None, reason="For the tests")
+
+
+@pytest.fixture
+def taught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if the shipped version had learned from the sample films."""
+    prints = b"".join(fingerprint(read_radiograph(path)) for path in sorted(SAMPLES.glob("*.png")))
+    name = artifact.load_card(artifact.SHIPPED).data["hash"]
+    sets: dict[str, Any] = {name: np.frombuffer(prints, np.uint8).reshape(-1, 32)}
+    np.savez(tmp_path / "known.npz", **sets)
+    monkeypatch.setattr(known, "FILE", tmp_path / "known.npz")
+    inference.unload()
+    yield
+    inference.unload()
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from ml.artifact import SHIPPED, load_card
-from ml.evaluate import evaluate
+from ml.evaluate import evaluate, main
 from tests.ml_films import SAMPLES, grey, png
 
 KEYS = {
     *(name + suffix for name in ("auc", "accuracy", "sensitivity", "specificity") for suffix in ("", "_ci")),
-    *("n", "rejected", "brier", "ece", "threshold", "confusion", "model"),
+    *("n", "rejected", "known", "brier", "ece", "threshold", "confusion", "model"),
 }
 
 
@@ -39,6 +39,7 @@ def test_the_samples_are_measured() -> None:
     found = json.loads(done.stdout)
     assert set(found) == KEYS
     assert found["n"] == len(list(SAMPLES.glob("*.png")))
+    assert found["known"] == 0
     (tn, fp), (fn, tp) = found["confusion"]
     assert tn + fp + fn + tp == found["n"] - found["rejected"]
     assert found["accuracy"] == pytest.approx((tn + tp) / (tn + fp + fn + tp))
@@ -69,6 +70,15 @@ def test_words_without_json() -> None:
     done = run(SAMPLES)
     assert done.returncode == 0
     assert "sensitivity" in done.stdout
+    assert "learned" not in done.stdout
+
+
+@pytest.mark.usefixtures("taught")
+def test_films_that_taught_the_version_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(SAMPLES)]) == 0
+    found = evaluate(SAMPLES)
+    assert found["known"] == found["n"] - found["rejected"]
+    assert f"learned from {found['known']} of these films" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

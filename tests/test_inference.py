@@ -126,6 +126,7 @@ def test_films_are_answered_with_heatmap_and_receipt(production: ModelVersion) -
             "PNEUMONIA" if prediction.probability >= production.card["threshold"] else "NORMAL"
         )
         assert prediction.threshold == production.card["threshold"]
+        assert not prediction.known
         assert prediction.heatmap.open().read(8) == b"\x89PNG\r\n\x1a\n"
         assert prediction.receipt["weights_sha256"] in production.card["files"].values()
         assert prediction.compute_ms
@@ -133,6 +134,17 @@ def test_films_are_answered_with_heatmap_and_receipt(production: ModelVersion) -
         assert prediction.finished_at
         assert prediction.started_at
         assert prediction.finished_at >= prediction.started_at >= prediction.queued_at
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("taught")
+def test_an_answer_on_a_film_that_taught_the_version_is_marked(production: ModelVersion) -> None:
+    queue(1, production)
+    inference.work()
+    answered = Prediction.objects.get()
+    assert answered.known
+    assert any("learned from this film" in warning for warning in answered.warnings)
+    assert not Prediction.objects.judging().exists()
 
 
 @pytest.mark.django_db

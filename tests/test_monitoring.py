@@ -230,6 +230,24 @@ def test_figures_count_the_newest_answer_of_each_film_and_versions_apart(site: S
     assert later.film_id in {row.film_id for row in quality.chosen(rows, "tp", "", "")}
 
 
+def test_films_that_taught_the_version_judge_it_not(site: Site, client: Client) -> None:
+    taught = site.add(2, known=True)
+    site.review(taught, "normal")
+    client.force_login(site.user)
+    page = client.get(reverse("monitoring")).content.decode()
+    assert "learned from the films of this period that have one" in page
+    site.review(site.add(1), "normal")
+    assert Report(EVERYTHING).figures.films == 1
+    page = client.get(reverse("monitoring")).content.decode()
+    assert "2 more do not count, because the model learned from them" in page
+    # Where another version answered the same film, which had not learned from it, the film counts.
+    Prediction.objects.create(
+        film=taught[0].film, model_version=ModelVersionFactory(), state=State.SUCCEEDED, label="NORMAL",
+        probability=0.1, threshold=0.5,
+    )  # fmt: skip
+    assert (Report(EVERYTHING).figures.films, Report(EVERYTHING).known) == (2, 1)
+
+
 def test_small_numbers_are_said_as_small_and_a_sure_fall_is_an_alarm(site: Site, client: Client) -> None:
     client.force_login(site.user)
     site.review(site.add(5), "pneumonia")

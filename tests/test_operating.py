@@ -68,6 +68,14 @@ def test_films_that_a_version_may_have_learned_from_are_left_out(
     assert len(operating.material(version).targets) == 2
 
 
+def test_films_that_taught_the_version_elsewhere_are_left_out(staff: User) -> None:
+    version = pretend_production()
+    films = confirmed_films(version, staff, each=2)
+    Prediction.objects.filter(film=films[0]).update(known=True)
+    found = operating.material(version)
+    assert (len(found.targets), found.left_out) == (3, 1)
+
+
 def test_a_target_gives_a_threshold_with_what_it_costs(staff: User) -> None:
     version = pretend_production()
     confirmed_films(version, staff)

@@ -15,7 +15,7 @@ from PIL import Image
 from ml.artifact import SHIPPED, SHIPPED_BEFORE, ArtifactError, load_card
 from ml.gate import population_findings
 from ml.images import PREPROCESSINGS, Radiograph, read_radiograph
-from ml.predict import Predictor, heatmap_png
+from ml.predict import KNOWN, Predictor, heatmap_png
 from tests.ml_films import SAMPLES, film, grey, jpeg, png
 
 PATHS = sorted(SAMPLES.glob("synthetic-*.png"))
@@ -59,6 +59,19 @@ def test_an_answer_follows_its_threshold(predictor: Predictor, films: list[Radio
         assert (answer.label == "PNEUMONIA") == (answer.probability >= answer.threshold)
         assert answer.reasons == answer.warnings == []
         assert answer.milliseconds > 0
+
+
+@pytest.mark.usefixtures("taught")
+def test_an_answer_on_a_film_that_taught_the_version_says_so(
+    predictor: Predictor, films: list[Radiograph]
+) -> None:
+    stranger = film(np.asarray(films[0].pixels[:, ::-1], dtype=np.uint8))
+    refused = film(grey(400, 400))
+    found = Predictor().predict([*films[:2], stranger, refused])
+    assert [answer.known for answer in found] == [True, True, False, False]
+    assert [KNOWN in answer.warnings for answer in found] == [True, True, False, False]
+    for answer, plain in zip(found, predictor.predict([*films[:2], stranger, refused]), strict=True):
+        assert (answer.probability, answer.label, plain.known) == (plain.probability, plain.label, False)
 
 
 def test_a_batch_gives_what_single_films_give(predictor: Predictor, films: list[Radiograph]) -> None:

@@ -110,6 +110,21 @@ def test_disagreements_are_a_worklist_until_a_label_is_confirmed(
     assert (found["shadow_right"], found["shown_right"]) == (0, 1)
 
 
+@pytest.mark.usefixtures("taught")
+def test_a_film_that_taught_a_version_does_not_tell_which_is_right(
+    production: ModelVersion, tmp_path: Path
+) -> None:
+    run = shadow.start(candidate_of(tmp_path, threshold=0.000001), make_user("staff"), "It finds all")
+    films = answered(production, 4)
+    shadow.work()
+    reviewer = make_user("reviewer", films[0].patient.clinic)
+    for film in films:
+        Review.objects.create(prediction=film.predictions.get(), reviewer=reviewer, verdict="normal")
+    found = shadow.outcome(run)
+    assert found["known"] == found["differ"] > 0
+    assert found["confirmed"] == found["shadow_right"] == 0
+
+
 @pytest.mark.parametrize(
     ("hours", "at", "open_now"),
     [

@@ -33,6 +33,10 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
     def answered(self) -> PredictionQuerySet:
         return self.filter(state=Prediction.State.SUCCEEDED)
 
+    def judging(self) -> PredictionQuerySet:
+        """Answers that may judge their version: not those on films from which it learned (see ml.known)."""
+        return self.answered().filter(known=False)
+
     def newest_first(self) -> PredictionQuerySet:
         return self.select_related("model_version").order_by("-pk")
 
@@ -81,6 +85,8 @@ class Prediction(models.Model):
     picture_mean = models.FloatField("mean grey, share of full scale", null=True)
     picture_deviation = models.FloatField("deviation of the greys, share of full scale", null=True)
     picture_sharpness = models.FloatField("mean absolute Laplacian, greys of 255", null=True)
+
+    known = models.BooleanField("the version learned from the film elsewhere", default=False)
 
     objects: ClassVar[PredictionQuerySet] = PredictionQuerySet.as_manager()  # type: ignore[assignment]
 

@@ -55,9 +55,15 @@ def judged(scope: Scope) -> list[Judged]:
     Three queries. The answers are looked through one after the other: asked for thousands of films by their keys,
     SQLite would compare every patient with every key.
     """
-    answered = scope.predictions().exclude(label="").values_list("film", flat=True)
+    answered = scope.predictions().judging().values_list("film", flat=True)
     labels = {found.film_id: found.label for found in confirmed(answered)}
     return list(_with_labels(scope, labels)) if labels else []
+
+
+def known(scope: Scope) -> set[int]:
+    """The films with a confirmed label of which an answer does not count, because its version learned from the film."""
+    taught = scope.predictions().answered().filter(known=True)
+    return {found.film_id for found in confirmed(taught.values_list("film", flat=True))}
 
 
 COLUMNS = (
@@ -67,7 +73,7 @@ COLUMNS = (
 
 
 def _with_labels(scope: Scope, labels: Mapping[int, str]) -> Iterator[Judged]:
-    answers = scope.predictions().exclude(label="").order_by("film_id", "-pk").values_list(*COLUMNS)
+    answers = scope.predictions().judging().order_by("film_id", "-pk").values_list(*COLUMNS)
     before: int | None = None
     for film, patient, said, asked, model, born, taken, sex, view, width, height in answers.iterator():
         if film not in labels:

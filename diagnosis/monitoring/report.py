@@ -54,6 +54,11 @@ class Report:
         return quality.judged(self.scope)
 
     @cached_property
+    def known(self) -> int:
+        """Films with a confirmed label that no figure counts: each version that answered one had learned from it."""
+        return len(quality.known(self.scope) - {row.film_id for row in self.judged})
+
+    @cached_property
     def figures(self) -> Figures:
         return quality.figures(quality.chosen(self.judged, "", "", ""))
 
