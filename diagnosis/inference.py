@@ -28,6 +28,10 @@ from pneumoweb.storage import StorageAway, discard
 log = logging.getLogger(__name__)
 
 LOADED_AT_MOST = 2
+TAUGHT = (
+    "This film may have taught the model in a training run of this site: "
+    "its answer here says little about how well it reads others."
+)
 _loaded: dict[str, Predictor] = {}
 
 
@@ -115,7 +119,11 @@ def analyse(claimed: Sequence[Prediction]) -> None:
     # Asked once a batch, as the version is: no film gets half of each.
     threshold = operating.threshold_of(version)
     answers = predictor_for(version).predict([film for _, film in films], ages, threshold)
+    taught = registry.taught_here(version, [prediction.film for prediction, _ in films])
     for (prediction, _), answer in zip(films, answers, strict=True):
+        if prediction.film_id in taught:
+            answer.known = True
+            answer.warnings.append(TAUGHT)
         _store(prediction, answer)
     worklist.refresh(prediction.film_id for prediction, _ in films)
 

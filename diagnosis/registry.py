@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
@@ -12,7 +13,7 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from diagnosis.models import ModelVersion, Prediction, StageChange, TrainingRun
+from diagnosis.models import Film, ModelVersion, Prediction, SplitGroup, StageChange, TrainingRun
 from ml import artifact
 from pneumoweb.accounts.models import User
 from pneumoweb.storage import StorageAway
@@ -133,6 +134,20 @@ def whole(version: ModelVersion) -> None:
 def learned_here(version: ModelVersion) -> bool:
     """Return whether the version came out of a training run of this site, and so may know its films."""
     return TrainingRun.objects.filter(version=version).exists()
+
+
+def taught_here(version: ModelVersion, films: Iterable[Film]) -> set[int]:
+    """Of these films (by key) those from which a training run of this site may have taught the version: they were here
+    before it ended, and nothing keeps their patients from teaching."""
+    ended = TrainingRun.objects.filter(version=version).values_list("finished_at", flat=True).first()
+    if not ended:
+        return set()
+    teaching = Film.objects.filter(
+        pk__in=[film.pk for film in films],
+        created_at__lt=ended,
+        patient__split_entry__group__share=SplitGroup.Share.TRAIN,
+    )
+    return set(teaching.values_list("pk", flat=True))
 
 
 def _hand_over(current: ModelVersion, version: ModelVersion) -> None:

@@ -9,7 +9,6 @@ import argparse
 import json
 import shutil
 import sys
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,25 +31,33 @@ TOLERANCE = 1e-3
 def export_litert(model: keras.Model, path: Path, half: bool = False) -> bool:
     """Write the serving model as LiteRT. False where the backend is not TensorFlow, which alone can convert.
 
-    It goes by way of a SavedModel: a converter fed from a bare function loses the weights. `half` stores the weights
-    in half precision; sums are still done in single precision.
+    `half` stores the weights in half precision; sums are still done in single precision.
     """
     return convert(serving_model(model), path, half)
 
 
 def convert(model: keras.Model, path: Path, half: bool = False) -> bool:
-    """`export_litert` for any model, with the outputs that it has."""
+    """`export_litert` for any model of one input, with the outputs that it has."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf  # noqa: TID251 - the converter is part of TensorFlow
 
-    with tempfile.TemporaryDirectory() as folder:
-        model.export(folder, format="tf_saved_model", verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        if half:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.target_spec.supported_types = [tf.float16]
-        path.write_bytes(converter.convert())
+    weights = [(variable, keras.ops.convert_to_numpy(variable)) for variable in model.variables]
+
+    def call(films: Any) -> Any:
+        # As variables the converter would lose them, or need a SavedModel, which takes several times as long.
+        constants = [(variable, tf.constant(value)) for variable, value in weights]
+        with keras.StatelessScope(state_mapping=constants):
+            return model(films, training=False)
+
+    films = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
+    traced = tf.function(call, input_signature=[films]).get_concrete_function()
+    # The second is what the function belongs to; without one the file gets no signature.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], tf.Module())
+    if half:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+    path.write_bytes(converter.convert())
     return True
 
 

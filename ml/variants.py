@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ml import evidence, fitting
+from ml import evidence, export, fitting
+from ml.artifact import LITERT_FILE
 from ml.draws import Also, Answers, Films
 from ml.fitting import Progress
 from ml.material import Prepared, ready
-from ml.runtime import Keras, run_all
+from ml.runtime import Keras, LiteRT, Runtime, run_all
 from ml.stress import STRESSES
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
@@ -91,7 +94,7 @@ def train_variants(
         ways = [_between(start, found, share) for share in shares]
         rows, choosing = [], "Choosing how much of the way from the start is kept"
         stage(f"{choosing}: reading films under {len(STRESSES)} changes")
-        for row in _judge_ways(model, ways, prepared, judged, also, seeds[0]):
+        for row in _judge_ways(model, ways, recipe.half_precision, prepared, judged, also, seeds[0]):
             rows.append(row)
             stage(f"{choosing}: {len(rows)} of {len(ways)} were judged")
         best = min(range(len(rows)), key=lambda place: rows[place]["weighed_loss"])
@@ -103,6 +106,7 @@ def train_variants(
 def _judge_ways(
     model: keras.Model,
     ways: Sequence[list[NDArray[np.float32]]],
+    half: bool,
     prepared: Prepared,
     judged: tuple[Films, NDArray[np.int64]],
     also: Also | None,
@@ -130,20 +134,24 @@ def _judge_ways(
     }
     for way in ways:
         model.set_weights(way)
-        answers = partial(_served, Keras(model))
-        losses = {
-            stress: fitting.judge(answers, (some, targets), None)["val_loss"]
-            for stress, some in films.items()
-        }
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / LITERT_FILE
+            # It reads twice as fast as Keras, and an export takes no longer than Keras needs for some dozens of films.
+            exported = export.export_litert(model, path, half)
+            answers = partial(_served, LiteRT(path, threads=2) if exported else Keras(model))
+            losses = {
+                stress: fitting.judge(answers, (some, targets), None)["val_loss"]
+                for stress, some in films.items()
+            }
+            row = fitting.judge(answers, judged, also)
         worst = max(losses, key=lambda stress: losses[stress])
-        row = fitting.judge(answers, judged, also)
         weighed = losses[worst]
         if also:
             weighed = (1 - also.share) * weighed + also.share * row["also_val_loss"]
         yield row | {"worst": worst, "worst_loss": losses[worst], "weighed_loss": round(weighed, 6)}
 
 
-def _served(runtime: Keras, films: Films) -> NDArray[np.float32]:
+def _served(runtime: Runtime, films: Films) -> NDArray[np.float32]:
     return run_all(runtime, films, fitting.AT_ONCE).logits
 
 

@@ -17,12 +17,19 @@ from django.utils import timezone
 from PIL import Image
 
 from diagnosis import inference, tasks
-from diagnosis.models import ModelVersion, Prediction
+from diagnosis.models import Film, ModelVersion, Prediction
 from ml.artifact import ArtifactError
-from tests.factories import FilmFactory, ModelVersionFactory, PredictionFactory, StudyFactory
+from tests.factories import (
+    FilmFactory,
+    ModelVersionFactory,
+    PredictionFactory,
+    StudyFactory,
+    TrainingRunFactory,
+)
 from tests.pictures import encoded
 from tests.processes import RECONCILE, WORKER, Broker, Child, wait_for
 from tests.samples import sample_films
+from tests.versions import held_out
 
 State = Prediction.State
 committed = pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -145,6 +152,28 @@ def test_an_answer_on_a_film_that_taught_the_version_is_marked(production: Model
     assert answered.known
     assert any("learned from this film" in warning for warning in answered.warnings)
     assert not Prediction.objects.judging().exists()
+
+
+@pytest.mark.django_db
+def test_films_that_taught_the_version_here_are_marked_when_it_reads_them_again(
+    production: ModelVersion,
+) -> None:
+    now = timezone.now()
+    TrainingRunFactory(version=production, state="succeeded", finished_at=now)
+    asked = {}
+    for name, share, came in (
+        ("learned", "train", now - timedelta(days=1)),
+        ("chosen by", "validation", now - timedelta(days=1)),
+        ("later", "train", now + timedelta(seconds=1)),
+    ):
+        asked[name] = queue(1, production)[0]
+        film = held_out(asked[name].film, share)
+        Film.objects.filter(pk=film.pk).update(created_at=came)
+    asked["of nobody yet"] = queue(1, production)[0]
+    inference.work()
+    for name, prediction in asked.items():
+        prediction.refresh_from_db()
+        assert prediction.known == (inference.TAUGHT in prediction.warnings) == (name == "learned"), name
 
 
 @pytest.mark.django_db

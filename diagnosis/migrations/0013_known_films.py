@@ -13,14 +13,14 @@ class Migration(migrations.Migration):
             model_name="prediction",
             name="known",
             field=models.BooleanField(
-                default=False, verbose_name="the version learned from the film elsewhere"
+                default=False, verbose_name="the version learned, or may have, from the film"
             ),
         ),
         migrations.AddField(
             model_name="shadowanswer",
             name="known",
             field=models.BooleanField(
-                default=False, verbose_name="one of the two learned from the film elsewhere"
+                default=False, verbose_name="one of the two learned, or may have, from the film"
             ),
         ),
     ]

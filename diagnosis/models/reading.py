@@ -34,7 +34,7 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
         return self.filter(state=Prediction.State.SUCCEEDED)
 
     def judging(self) -> PredictionQuerySet:
-        """Answers that may judge their version: not those on films from which it learned (see ml.known)."""
+        """Answers that may judge their version: not those on films that taught it, or may have."""
         return self.answered().filter(known=False)
 
     def newest_first(self) -> PredictionQuerySet:
@@ -85,8 +85,7 @@ class Prediction(models.Model):
     picture_mean = models.FloatField("mean grey, share of full scale", null=True)
     picture_deviation = models.FloatField("deviation of the greys, share of full scale", null=True)
     picture_sharpness = models.FloatField("mean absolute Laplacian, greys of 255", null=True)
-
-    known = models.BooleanField("the version learned from the film elsewhere", default=False)
+    known = models.BooleanField("the version learned, or may have, from the film", default=False)
 
     objects: ClassVar[PredictionQuerySet] = PredictionQuerySet.as_manager()  # type: ignore[assignment]
 

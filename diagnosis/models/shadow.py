@@ -67,7 +67,7 @@ class ShadowAnswer(models.Model):
     probability = models.FloatField(null=True)
     threshold = models.FloatField(null=True)
     agrees = models.BooleanField("says what was shown")
-    known = models.BooleanField("one of the two learned from the film elsewhere", default=False)
+    known = models.BooleanField("one of the two learned, or may have, from the film", default=False)
     receipt = models.JSONField(default=dict, blank=True)
     at = models.DateTimeField(auto_now_add=True)
 
