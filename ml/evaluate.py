@@ -21,6 +21,7 @@ from ml.artifact import SHIPPED, ArtifactError
 from ml.dataset import DatasetError
 from ml.images import ImageError, read_radiograph
 from ml.predict import Answer, Predictor
+from ml.runtime import thread_count
 
 BATCH = 32
 _RATES = ("auc", "accuracy", "sensitivity", "specificity")
@@ -33,7 +34,7 @@ def evaluate(directory: Path, model: Path = SHIPPED) -> dict[str, Any]:
     and ValueError where the answered films are not of both classes.
     """
     films = [film for film in dataset.read_folder(directory) if film.label]
-    predictor = Predictor(model)
+    predictor = Predictor(model, threads=thread_count())
     answers: list[Answer] = []
     for start in tqdm(range(0, len(films), BATCH), unit="batch", disable=None):
         some = [_read(film.path) for film in films[start : start + BATCH]]

@@ -23,7 +23,7 @@ from ml.failing import FAILURES, told
 from ml.images import Preparation
 from ml.material import TrainingError, ready
 from ml.network import serving_model
-from ml.runtime import Keras, LiteRT, Outputs, run_all
+from ml.runtime import Keras, LiteRT, Outputs, run_all, thread_count
 
 TOLERANCE = 1e-3
 
@@ -110,7 +110,8 @@ def export_version(model: Path, directory: Path, out: Path) -> Card:
         )
     validation = ready(evidence.read(films.validation), Preparation(card.input_size, card.preprocessing))
     found = agreement(
-        run_all(Keras(unfinished / artifact.KERAS_FILE), validation), run_all(LiteRT(path, 2), validation)
+        run_all(Keras(unfinished / artifact.KERAS_FILE), validation),
+        run_all(LiteRT(path, thread_count()), validation),
     )
     if not found["agrees"]:
         path.unlink()

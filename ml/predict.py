@@ -31,7 +31,7 @@ from ml.images import (
 )
 from ml.metrics import sigmoid
 from ml.reference import PictureStatistics, picture_statistics
-from ml.runtime import Keras, LiteRT, Outputs, Runtime
+from ml.runtime import Keras, LiteRT, Outputs, Runtime, thread_count
 
 __all__ = ["Answer", "Predictor", "heatmap_png"]
 BATCH = 16
@@ -201,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object a file, a line each")
     options = parser.parse_args(arguments)
     try:
-        predictor = Predictor(options.model)
+        predictor = Predictor(options.model, threads=thread_count())
     except ArtifactError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

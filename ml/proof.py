@@ -46,7 +46,7 @@ from ml.material import (
     rows_of,
     subgroup,
 )
-from ml.runtime import Keras, LiteRT, Outputs, Runtime, run_all
+from ml.runtime import Keras, LiteRT, Outputs, Runtime, run_all, thread_count
 
 CURVES = "curves.png"
 SECOND_AUC = 0.8
@@ -174,7 +174,7 @@ def _choose_runtime(
     if not export.export_litert(model, path, half):
         sentence = "Not exported: only the TensorFlow backend can convert to LiteRT, so Keras serves."
         return reference, expected, {"agrees": False, "sentence": sentence}
-    served = LiteRT(path, threads=2)
+    served = LiteRT(path, thread_count())
     outputs = run_all(served, prepared.validation_films)
     found = export.agreement(expected, outputs)
     if not found["agrees"]:

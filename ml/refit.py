@@ -37,7 +37,7 @@ from ml.failing import FAILURES, told
 from ml.images import PREPROCESSINGS
 from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
 from ml.proof import CURVES, METRICS_METHOD, prove_full_size, prove_maps, prove_origin, prove_subgroups, write
-from ml.runtime import Keras, LiteRT, Runtime
+from ml.runtime import Keras, LiteRT, Runtime, thread_count
 from ml.stress import AS_THEY_ARE
 
 
@@ -154,7 +154,7 @@ def _measured_anew(
 
 def runtime_of(card: Card, folder: Path) -> Runtime:
     if card.runtime == "litert":
-        return LiteRT(folder / artifact.LITERT_FILE, threads=2)
+        return LiteRT(folder / artifact.LITERT_FILE, thread_count())
     return Keras(folder / artifact.KERAS_FILE)
 
 

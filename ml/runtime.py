@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,13 @@ class Runtime(Protocol):
     def run(self, films: Films) -> Outputs:
         """What the network says of standardised films (n, side, side, 1), n at least 1."""
         ...
+
+
+def thread_count() -> int:
+    """For commands that read many films: as many threads as the sums of Keras and NumPy take, which go by
+    OMP_NUM_THREADS; without it, one for each processor."""
+    said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(said) if said.isdecimal() and int(said) else os.cpu_count() or 1
 
 
 class LiteRT:

@@ -18,7 +18,7 @@ from ml.artifact import LITERT_FILE
 from ml.draws import Also, Answers, Films
 from ml.fitting import Progress
 from ml.material import Prepared, ready
-from ml.runtime import Keras, LiteRT, Runtime, run_all
+from ml.runtime import Keras, LiteRT, Runtime, run_all, thread_count
 from ml.stress import STRESSES
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
@@ -138,7 +138,7 @@ def _judge_ways(
             path = Path(folder) / LITERT_FILE
             # It reads twice as fast as Keras, and an export takes no longer than Keras needs for some dozens of films.
             exported = export.export_litert(model, path, half)
-            answers = partial(_served, LiteRT(path, threads=2) if exported else Keras(model))
+            answers = partial(_served, LiteRT(path, thread_count()) if exported else Keras(model))
             losses = {
                 stress: fitting.judge(answers, (some, targets), None)["val_loss"]
                 for stress, some in films.items()

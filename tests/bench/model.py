@@ -4,8 +4,10 @@ import io
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +32,7 @@ def rows() -> list[dict[str, Any]]:
     )
     for row in found:
         row["ratio"] = round(original / row["ms_a_film"], 1)
-    return found + _share_rows() + _training_rows() + _ready_rows()
+    return found + _share_rows() + _training_rows() + _export_rows() + _ready_rows()
 
 
 def _ready_rows() -> list[dict[str, Any]]:
@@ -105,6 +107,30 @@ def _training_rows() -> list[dict[str, Any]]:
     ]
 
 
+def _export_rows() -> list[dict[str, Any]]:
+    """The network written as LiteRT; `ratio` is the way of the handbooks, over a SavedModel, divided by this way."""
+    import keras
+    import tensorflow as tf  # noqa: TID251 - the converter is part of TensorFlow
+
+    from ml.export import convert
+    from ml.network import serving_model
+
+    model = serving_model(keras.saving.load_model(SHIPPED / KERAS_FILE, compile=False))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / LITERT_FILE
+
+        def over_a_saved_model() -> None:
+            model.export(folder + "/saved", format="tf_saved_model", verbose=False)
+            path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder + "/saved").convert())
+
+        plain = _median(over_a_saved_model, 3)
+        ours = _median(lambda: convert(model, path), 3)
+    return [
+        {"what": f"export of lite0 {name}", "figure": spent, "unit": "ms", "ratio": round(plain / spent, 1)}
+        for name, spent in (("over a SavedModel", plain), ("with constants", ours))
+    ]
+
+
 def _network_rows() -> list[dict[str, Any]]:
     import keras
 
@@ -167,17 +193,3 @@ def _median(work: Callable[[], Any], repeats: int = REPEATS) -> float:
         work()
         spent.append((time.perf_counter() - begun) * 1000)
     return statistics.median(spent)
-
-
-def main() -> None:
-    lines = [f"{'what':72} {'batch':>5} {'ms a film':>10} {'ratio':>8} {'share':>7}"]
-    for row in rows():
-        lines.append(
-            f"{row['what']:72} {row['batch']:5d} {row['ms_a_film']:10.3f} "
-            f"{row.get('ratio', ''):>8} {row.get('share', ''):>7}"
-        )
-    sys.stdout.write("\n".join(lines) + "\n")
-
-
-if __name__ == "__main__":
-    main()
