@@ -191,8 +191,11 @@ def worker_rows() -> list[Row]:
         if version is None:
             raise AssertionError("no model is in production")
         inference.warm_up()
-        loops = [seconds(partial(bare_loop, films, version)) for _ in range(3)]
-        queued = [seconds(lambda: inference.work(seconds=600)) for _ in requeued(films, version, 3)]
+        loops, queued = [], []
+        # In turns: what else the machine does then slows both.
+        for _ in requeued(films, version, REPEATS):
+            loops.append(seconds(partial(bare_loop, films, version)))
+            queued.append(seconds(lambda: inference.work(seconds=600)))
         bare, whole = (len(films) / statistics.median(spent) for spent in (loops, queued))
         found += [
             {"what": f"decode and model in a bare loop: {size}", "figure": round(bare, 1), "unit": "films/s"},
