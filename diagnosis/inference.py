@@ -121,7 +121,7 @@ def analyse(claimed: Sequence[Prediction]) -> None:
     answers = predictor_for(version).predict([film for _, film in films], ages, threshold)
     taught = registry.taught_here(version, [prediction.film for prediction, _ in films])
     for (prediction, _), answer in zip(films, answers, strict=True):
-        if prediction.film_id in taught:
+        if prediction.film_id in taught and answer.status == "accepted":
             answer.known = True
             answer.warnings.append(TAUGHT)
         _store(prediction, answer)

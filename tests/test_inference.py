@@ -165,8 +165,15 @@ def test_films_that_taught_the_version_here_are_marked_when_it_reads_them_again(
         ("learned", "train", now - timedelta(days=1)),
         ("chosen by", "validation", now - timedelta(days=1)),
         ("later", "train", now + timedelta(seconds=1)),
+        ("refused", "train", now - timedelta(days=1)),
     ):
-        asked[name] = queue(1, production)[0]
+        asked[name] = (
+            queue(1, production)[0]
+            if name != "refused"
+            else PredictionFactory(
+                film=FilmFactory(data=encoded(Image.new("L", (256, 256), 90))), model_version=production
+            )
+        )
         film = held_out(asked[name].film, share)
         Film.objects.filter(pk=film.pk).update(created_at=came)
     asked["of nobody yet"] = queue(1, production)[0]
