@@ -44,6 +44,17 @@ def learned(data: Mapping[str, Any]) -> list[bytes]:
         return [one.tobytes() for name in kept.files if name in hashes for one in kept[name]]
 
 
+def keep(sets: Mapping[str, Sequence[bytes]], out: Path = FILE) -> None:
+    """Write the fingerprints of each set of films, by its hash, as a whole or not at all."""
+    rows: dict[str, Any] = {
+        name: np.frombuffer(b"".join(prints), np.uint8).reshape(len(prints), BITS // 8)
+        for name, prints in sets.items()
+    }
+    unfinished = out.with_name(f"unfinished-{out.name}")
+    np.savez_compressed(unfinished, **rows)
+    unfinished.replace(out)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 with the file, 1 where a film cannot be read or the file not be written, 2 where a folder is wrong."""
     from ml.failing import FAILURES, told  # they bring Keras, which nobody needs who only asks
@@ -55,15 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("directories", type=Path, nargs="+", metavar="DIR", help="as ml.train takes them")
     parser.add_argument("--out", type=Path, default=FILE, metavar="FILE", help="the shipped one if not given")
     options = parser.parse_args(arguments)
-    sets: dict[str, Any] = {}
+    sets: dict[str, list[bytes]] = {}
     try:
         for directory in options.directories:
             films = dataset.read_folder(directory)
-            prints = b"".join(fingerprint(read_radiograph(film.path)) for film in films)
-            sets[dataset.data_hash(films)] = np.frombuffer(prints, np.uint8).reshape(len(films), BITS // 8)
-        unfinished = options.out.with_name(f"unfinished-{options.out.name}")
-        np.savez_compressed(unfinished, **sets)
-        unfinished.replace(options.out)
+            sets[dataset.data_hash(films)] = [fingerprint(read_radiograph(film.path)) for film in films]
+        keep(sets, options.out)
     except FAILURES as error:
         return told(parser.prog, error)
     print(

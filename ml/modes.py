@@ -18,7 +18,7 @@ from ml.draws import Films, Stored, evenly
 from ml.fitting import LABEL_SMOOTHING, Checkpoints, Progress, State
 from ml.images import Preparation, standardise
 from ml.material import Prepared
-from ml.runtime import Keras, LiteRT, Runtime, thread_count
+from ml.runtime import Keras, Runtime, serving
 
 LAST_LAYERS: dict[str, tuple[str, ...]] = {
     "sequential": ("last_", network.HIDDEN, network.CLASSES),
@@ -177,9 +177,7 @@ def _runtime_for(model: keras.Model, init: Path) -> Runtime:
 
 def runtime_of(version: Path) -> Runtime:
     """What serves the version in this folder."""
-    if artifact.load_card(version).runtime == "litert":
-        return LiteRT(version / artifact.LITERT_FILE, thread_count())
-    return Keras(version / artifact.KERAS_FILE)
+    return serving(version, artifact.load_card(version).runtime)
 
 
 def _embed(runtime: Runtime, films: Films) -> NDArray[np.float32]:

@@ -46,7 +46,7 @@ from ml.material import (
     rows_of,
     subgroup,
 )
-from ml.runtime import Keras, LiteRT, Outputs, Runtime, run_all, thread_count
+from ml.runtime import Keras, LiteRT, Outputs, Runtime, run_all, serving, thread_count
 
 CURVES = "curves.png"
 SECOND_AUC = 0.8
@@ -365,11 +365,7 @@ def _reproducibility(
     before = artifact.check(repeats)
     if before.data["split_hash"] != prepared.split.hash or before.seed != state.task["seed"]:
         raise TrainingError(f"{repeats} was not made from the same films and seed.")
-    litert = before.runtime == "litert"
-    runtime: Runtime = (
-        LiteRT(repeats / artifact.LITERT_FILE) if litert else Keras(repeats / artifact.KERAS_FILE)
-    )
-    earlier = run_all(runtime, prepared.validation_films)
+    earlier = run_all(serving(repeats, before.runtime), prepared.validation_films)
     apart = float(np.abs(earlier.logits - outputs.logits).max())
     return (
         "The same films and seed were trained twice on one machine: the validation AUC was "

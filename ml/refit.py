@@ -37,7 +37,7 @@ from ml.failing import FAILURES, told
 from ml.images import PREPROCESSINGS
 from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
 from ml.proof import CURVES, METRICS_METHOD, prove_full_size, prove_maps, prove_origin, prove_subgroups, write
-from ml.runtime import Keras, LiteRT, Runtime, thread_count
+from ml.runtime import serving
 from ml.stress import AS_THEY_ARE
 
 
@@ -93,7 +93,7 @@ def refit(
         if name not in (artifact.MODEL_CARD, artifact.GATE_FILE, failures.PICTURE, CURVES):
             shutil.copy2(model / name, unfinished / name)
     plots.curves(card.history, card.best_epoch, unfinished / CURVES)
-    runtime = runtime_of(card, unfinished)
+    runtime = serving(unfinished, card.runtime)
     parameters, card.gate = gateproof.teach(prepared, second, seed)
     card.gate["description"] += f" It was made anew for the weights of {card.name}."
     np.savez_compressed(unfinished / artifact.GATE_FILE, **asdict(parameters))
@@ -150,12 +150,6 @@ def _measured_anew(
         found.data.pop("second", None)
     found.data |= {name: card.data[name] for name in ("inherited", "folds") if name in card.data}
     return found
-
-
-def runtime_of(card: Card, folder: Path) -> Runtime:
-    if card.runtime == "litert":
-        return LiteRT(folder / artifact.LITERT_FILE, thread_count())
-    return Keras(folder / artifact.KERAS_FILE)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

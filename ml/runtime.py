@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.artifact import KERAS_FILE, LITERT_FILE
+
 if TYPE_CHECKING:
     import keras
 
@@ -81,6 +83,13 @@ class Keras:
     def run(self, films: Films) -> Outputs:
         found = self._model.predict_on_batch(films)
         return Outputs(found["logit"].reshape(-1), found["map"], found["embedding"])
+
+
+def serving(folder: Path, runtime: str) -> Runtime:
+    """What serves the version in this folder, whose card names this `runtime`."""
+    if runtime == "litert":
+        return LiteRT(folder / LITERT_FILE, thread_count())
+    return Keras(folder / KERAS_FILE)
 
 
 def run_all(runtime: Runtime, films: Films, batch: int = 64) -> Outputs:

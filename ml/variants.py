@@ -94,7 +94,7 @@ def train_variants(
         ways = [_between(start, found, share) for share in shares]
         rows, choosing = [], "Choosing how much of the way from the start is kept"
         stage(f"{choosing}: reading films under {len(STRESSES)} changes")
-        for row in _judge_ways(model, ways, recipe.half_precision, prepared, judged, also, seeds[0]):
+        for row in _judge_ways(model, ways, prepared, judged, also, seeds[0]):
             rows.append(row)
             stage(f"{choosing}: {len(rows)} of {len(ways)} were judged")
         best = min(range(len(rows)), key=lambda place: rows[place]["weighed_loss"])
@@ -106,7 +106,6 @@ def train_variants(
 def _judge_ways(
     model: keras.Model,
     ways: Sequence[list[NDArray[np.float32]]],
-    half: bool,
     prepared: Prepared,
     judged: tuple[Films, NDArray[np.int64]],
     also: Also | None,
@@ -137,7 +136,7 @@ def _judge_ways(
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / LITERT_FILE
             # It reads twice as fast as Keras, and an export takes no longer than Keras needs for some dozens of films.
-            exported = export.export_litert(model, path, half)
+            exported = export.export_litert(model, path, prepared.recipe.half_precision)
             answers = partial(_served, LiteRT(path, thread_count()) if exported else Keras(model))
             losses = {
                 stress: fitting.judge(answers, (some, targets), None)["val_loss"]

@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from diagnosis import registry, training, training_attempt, training_child
@@ -93,10 +92,9 @@ def test_validation_films_that_taught_the_version_before_are_told_in_log_and_car
     films = confirm_films(FILMS)
     run = wish(from_production=True, mode="head", architecture="sequential")
     with films[8].file.open() as file:
-        told = np.frombuffer(fingerprint(read_radiograph(file.read())), np.uint8)
+        told = fingerprint(read_radiograph(file.read()))
     monkeypatch.setattr(known, "FILE", tmp_path / "known.npz")
-    sets: dict[str, Any] = {production.card["data"]["hash"]: told[None]}
-    np.savez(known.FILE, **sets)
+    known.keep({production.card["data"]["hash"]: [told]}, known.FILE)
     about: list[str] = []
     inner = training_attempt.run_child
 
