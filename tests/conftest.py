@@ -19,11 +19,11 @@ from ml.fingerprint import fingerprint
 from ml.images import read_radiograph
 from pneumoweb.accounts.models import User
 from pneumoweb.broker import EmbeddedBroker, embedded
-from tests import buckets
-from tests.factories import make_user
-from tests.ml_films import SAMPLES, data_set
-from tests.processes import Broker, Child, LiveSite, environment, free_port, start_site
-from tests.training_data import epoch
+from tests.support import s3_service
+from tests.support.factories import make_user
+from tests.support.processes import Broker, Child, LiveSite, environment, free_port, start_site
+from tests.support.radiographs import SAMPLES, data_set
+from tests.support.training_data import epoch
 
 
 @pytest.fixture(scope="session")
@@ -73,9 +73,9 @@ def empty_files(private_files: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def object_storage() -> Iterator[buckets.Service]:
+def object_storage() -> Iterator[s3_service.Service]:
     """An S3-compatible service that runs as long as the tests do."""
-    service = buckets.Service()
+    service = s3_service.Service()
     service.start()
     service.make_bucket()
     yield service
@@ -84,12 +84,12 @@ def object_storage() -> Iterator[buckets.Service]:
 
 @pytest.fixture
 def bucket(
-    private_files: Path, object_storage: buckets.Service, settings: Any, tmp_path: Path
-) -> Iterator[buckets.Service]:
+    private_files: Path, object_storage: s3_service.Service, settings: Any, tmp_path: Path
+) -> Iterator[s3_service.Service]:
     """Let the site keep its files in a bucket; a test may stop the service."""
     options = {
-        "bucket_name": buckets.NAME, "endpoint_url": object_storage.address, "region_name": buckets.REGION,
-        "access_key": buckets.ACCESS_KEY, "secret_key": buckets.SECRET_KEY, "file_overwrite": False,
+        "bucket_name": s3_service.NAME, "endpoint_url": object_storage.address, "region_name": s3_service.REGION,
+        "access_key": s3_service.ACCESS_KEY, "secret_key": s3_service.SECRET_KEY, "file_overwrite": False,
     }  # fmt: skip
     bucket = {"BACKEND": "pneumoweb.bucket.Bucket", "OPTIONS": options}
     settings.STORAGES = {**settings.STORAGES, "default": bucket}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 HEAVY = {"tensorflow", "keras", "ai_edge_litert", "torch", "jax"}
 ML = sorted(f"ml.{path.stem}" for path in (ROOT / "ml").glob("*.py") if path.stem != "__init__")

@@ -19,7 +19,7 @@ from diagnosis import registry, worklist
 from diagnosis.models import AccessLog, Film, Listed, Patient, Prediction, Review, Study, WorklistRow
 from diagnosis.queries import with_predictions
 from pneumoweb.accounts.models import Clinic, User
-from tests.factories import ClinicFactory, make_user
+from tests.support.factories import ClinicFactory, make_user
 
 FIRST = ["Ada", "Bela", "Chen", "Dara", "Emil", "Fanny", "Gus", "Hana", "Ines", "Jun"]
 LAST = [

@@ -17,7 +17,7 @@ from ml.artifact import KERAS_FILE, LITERT_FILE, SHIPPED, load_card
 from ml.images import Preparation, read_radiograph
 from ml.predict import Predictor
 from ml.runtime import Keras, LiteRT
-from tests.ml_films import SAMPLES
+from tests.support.radiographs import SAMPLES
 
 BATCHES = (1, 8, 32)
 FULL_SIZE = (2000, 1660)

@@ -20,10 +20,10 @@ from diagnosis.models import Film, Prediction, TrainingRun
 from pneumoweb import serve
 from pneumoweb.processes import command_of
 from tests.bench.site import stored
-from tests.factories import make_user
-from tests.processes import descendants, free_port, wait_for
-from tests.samples import sample_films
-from tests.training_data import confirm_films
+from tests.support.factories import make_user
+from tests.support.processes import descendants, free_port, wait_for
+from tests.support.samples import sample_films
+from tests.support.training_data import confirm_films
 
 Row = dict[str, Any]
 FILMS = 40

@@ -19,7 +19,7 @@ from diagnosis.reviewqueue import Kind
 from pneumoweb.accounts.models import Role, User
 from tests.bench import clinic
 from tests.bench.clinic import Filled
-from tests.factories import make_user
+from tests.support.factories import make_user
 
 Row = dict[str, Any]
 SIZES = (1_000, 10_000, 100_000)

@@ -30,10 +30,10 @@ from ml.images import read_radiograph
 from pneumoweb import serve
 from pneumoweb.accounts.models import Clinic
 from pneumoweb.broker import embedded
-from tests.factories import PatientFactory
-from tests.pictures import encoded, png
-from tests.processes import Broker, Child, descendants, wait_for
-from tests.samples import sample_films
+from tests.support.factories import PatientFactory
+from tests.support.pictures import encoded, png
+from tests.support.processes import Broker, Child, descendants, wait_for
+from tests.support.samples import sample_films
 
 Row = dict[str, Any]
 FULL_SIZE = (2000, 1660)

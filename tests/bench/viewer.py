@@ -23,8 +23,8 @@ from pneumoweb.serve import Supervisor
 from tests.bench.pace import running_site
 from tests.bench.site import full_size, stored
 from tests.conftest import browser_program
-from tests.factories import make_user
-from tests.processes import wait_for
+from tests.support.factories import make_user
+from tests.support.processes import wait_for
 
 Row = dict[str, Any]
 LOADS = 5

@@ -10,10 +10,10 @@ from playwright.sync_api import Page, Route, expect
 
 from diagnosis.views.batches import PART_BYTES
 from tests.e2e.accessibility import breaches
-from tests.e2e.test_main_job import file, log_in
-from tests.pictures import png
-from tests.processes import LiveSite
-from tests.samples import sample_films
+from tests.e2e.test_film_to_training_run import file, log_in
+from tests.support.pictures import png
+from tests.support.processes import LiveSite
+from tests.support.samples import sample_films
 
 
 def mixed() -> bytes:

@@ -10,9 +10,9 @@ from playwright.sync_api import FilePayload, Page, expect
 
 from ml import synthesize
 from ml.dicomwrite import write_film
-from tests.dicoms import REFUSED
-from tests.e2e.test_main_job import log_in
-from tests.processes import LiveSite
+from tests.e2e.test_film_to_training_run import log_in
+from tests.support.dicoms import REFUSED
+from tests.support.processes import LiveSite
 
 SAMPLES = sorted(synthesize.SAMPLES.glob("*.png"))
 

@@ -25,9 +25,16 @@ from diagnosis.models import Film, ModelVersion, Outcome, Patient, Prediction, R
 from ml import reference
 from ml.images import AREA_MEANS, Preparation, Radiograph
 from pneumoweb.accounts.models import Role
+from tests.core.test_permissions import ADDRESSES, World, make_world
 from tests.e2e.accessibility import breaches
-from tests.factories import CARD, AnswerFactory, ArrivalFactory, FilmFactory, PredictionFactory, make_user
-from tests.test_permissions import ADDRESSES, World, make_world
+from tests.support.factories import (
+    CARD,
+    AnswerFactory,
+    ArrivalFactory,
+    FilmFactory,
+    PredictionFactory,
+    make_user,
+)
 
 LONG = "Bartholomew-Alexander Wolfeschlegelsteinhausenbergerdorff-Featherstonehaugh"
 PHONES = (390, 360)

@@ -3,8 +3,8 @@
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.accessibility import breaches
-from tests.e2e.test_main_job import FINAL, log_in
-from tests.processes import LiveSite
+from tests.e2e.test_film_to_training_run import FINAL, log_in
+from tests.support.processes import LiveSite
 
 DRAWN = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0)"
 

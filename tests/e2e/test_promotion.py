@@ -6,8 +6,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from ml.artifact import SHIPPED
 from tests.e2e.accessibility import breaches
-from tests.e2e.test_main_job import log_in
-from tests.processes import LiveSite
+from tests.e2e.test_film_to_training_run import log_in
+from tests.support.processes import LiveSite
 
 
 def open_gate(page: Page, site: LiveSite, name: str) -> None:

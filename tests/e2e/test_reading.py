@@ -7,9 +7,9 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.accessibility import breaches
-from tests.e2e.test_main_job import log_in
+from tests.e2e.test_film_to_training_run import log_in
 from tests.e2e.test_viewer import ready
-from tests.processes import LiveSite
+from tests.support.processes import LiveSite
 
 READ = re.compile(r"Pneumonia|Normal|Not answered|Failed|Hidden")
 PAGES = [

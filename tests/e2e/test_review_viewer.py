@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.accessibility import breaches
-from tests.e2e.test_main_job import log_in
+from tests.e2e.test_film_to_training_run import log_in
 from tests.e2e.test_reading import wait_for_answers
 from tests.e2e.test_viewer import look, ready
-from tests.processes import LiveSite
+from tests.support.processes import LiveSite
 
 FILM = "review/films/3/"
 

@@ -8,9 +8,9 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.accessibility import breaches
-from tests.e2e.test_main_job import FINAL, file, log_in, register
-from tests.pictures import encoded, film_array
-from tests.processes import LiveSite
+from tests.e2e.test_film_to_training_run import FINAL, file, log_in, register
+from tests.support.pictures import encoded, film_array
+from tests.support.processes import LiveSite
 
 SIDE = 400
 SPOT = slice(180, 220)
