@@ -8,9 +8,10 @@ from pathlib import Path
 
 from django.conf import settings
 
-from ml import dataset
-from ml.fingerprint import fingerprint
-from ml.images import ImageError, read_radiograph
+from ml.data import dataset
+from ml.images.errors import ImageError
+from ml.images.perceptual_hash import fingerprint
+from ml.images.reader import read_radiograph
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from django.conf import settings
 
-from ml.decoded import Decoded
-from ml.images import EmptyFile, ImageError
-from ml.messages import read_message, unpack, write_message
+from ml.images.decoded import Decoded
+from ml.images.decoder_protocol import read_message, unpack, write_message
+from ml.images.errors import EmptyFile, ImageError
 
 log = logging.getLogger(__name__)
 

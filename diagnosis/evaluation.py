@@ -19,9 +19,11 @@ from django.utils import timezone
 from diagnosis import holdout, inference, operating, registry, tally
 from diagnosis.base import BaseUnusable
 from diagnosis.models import Evaluation, EvaluationFilm, ModelVersion, PromotionRules
-from ml.artifact import ArtifactError
-from ml.images import ImageError, Radiograph, read_radiograph
-from ml.predict import Answer, Predictor
+from ml.errors import ArtifactError
+from ml.images.errors import ImageError
+from ml.images.radiograph import Radiograph
+from ml.images.reader import read_radiograph
+from ml.serving.predictor import Answer, Predictor
 from pneumoweb.accounts.models import User
 from pneumoweb.storage import StorageAway
 
@@ -157,7 +159,7 @@ def _read(
 
 
 def radiograph_of(row: EvaluationFilm) -> Radiograph:
-    """Decode a row's film. Raises OSError or ml.images.ImageError."""
+    """Decode a row's film. Raises OSError or ml.images.errors.ImageError."""
     if row.film:
         return inference.read_film(row.film)
     if settings.BASE_DATASET is None:

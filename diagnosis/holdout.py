@@ -9,7 +9,7 @@ from diagnosis import base as base_folder
 from diagnosis import likeness, splits
 from diagnosis.models import EvaluationFilm, Review, SplitGroup
 from diagnosis.truth import Confirmed, confirmed
-from ml.known import known
+from ml.data.training_films import known
 
 CORRECTED_AT_MOST = 500
 """Corrections outside the holdout are a list to read, not a measurement: the newest are enough."""

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.utils.formats import date_format
 
 from diagnosis.models import Patient
-from ml.decoded import Offered
+from ml.images.decoded import Offered
 
 Difference = tuple[str, str, str]
 """What differs, what the file says, what the patient's record says; in words, to be shown and not to be stored."""

@@ -21,8 +21,11 @@ from django.utils import timezone
 
 from diagnosis import operating, registry, worklist
 from diagnosis.models import Film, ModelVersion, Prediction
-from ml.images import ImageError, Radiograph, read_radiograph
-from ml.predict import Answer, Predictor, heatmap_png
+from ml.images.errors import ImageError
+from ml.images.radiograph import Radiograph
+from ml.images.reader import read_radiograph
+from ml.serving.heatmap import heatmap_png
+from ml.serving.predictor import Answer, Predictor
 from pneumoweb.storage import StorageAway, discard
 
 log = logging.getLogger(__name__)
@@ -45,7 +48,7 @@ def predictor_for(version: ModelVersion) -> Predictor:
 
 
 def load(version: ModelVersion) -> Predictor:
-    """Load the version's artifact, checked. Raises ml.artifact.ArtifactError or OSError."""
+    """Load the version's artifact, checked. Raises ml.errors.ArtifactError or OSError."""
     return Predictor(
         registry.local_artifact(version),
         runtime=cast(Literal["litert", "keras"], settings.INFERENCE_RUNTIME),
@@ -179,7 +182,7 @@ def _read(prediction: Prediction) -> Radiograph:
 
 def read_film(film: Film) -> Radiograph:
     """Decode a film from the storage. Raises OSError (StorageAway where it is not the film's fault) or
-    ml.images.ImageError."""
+    ml.images.errors.ImageError."""
     with film.file.open("rb") as file:
         return replace(read_radiograph(file.read()), colourfulness=film.colourfulness)
 

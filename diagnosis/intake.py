@@ -24,8 +24,8 @@ from django.utils.crypto import salted_hmac
 from diagnosis import decoding, identity, registry, tasks, worklist
 from diagnosis.identity import Difference
 from diagnosis.models import Film, ModelVersion, Patient, Prediction, Priority, Study
-from ml.decoded import Decoded
-from ml.images import ImageError
+from ml.images.decoded import Decoded
+from ml.images.errors import ImageError
 from pneumoweb.accounts.models import Clinic, User
 from pneumoweb.storage import StorageAway, discard
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable
 
 from diagnosis import base
 from diagnosis.models import Film, Fingerprint, NearIdentical
-from ml.fingerprint import fingerprint, near
-from ml.images import ImageError, read_radiograph
+from ml.images.errors import ImageError
+from ml.images.perceptual_hash import fingerprint, near
+from ml.images.reader import read_radiograph
 from pneumoweb.storage import StorageAway
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from diagnosis import base, likeness, splits
 from diagnosis.models import Film, Fingerprint, NearIdentical, SplitGroup
 from diagnosis.truth import Confirmed, confirmed
-from ml.dataset import LABELS
-from ml.known import known
+from ml.data.dataset import LABELS
+from ml.data.training_films import known
 
 Share = SplitGroup.Share
 Counts = Counter[tuple[str, str]]

@@ -11,8 +11,8 @@ from django.db.models import Subquery
 from diagnosis import registry, splits
 from diagnosis.models import ModelVersion, OperatingPoint, Prediction, SplitGroup, StageChange
 from diagnosis.truth import confirmed
-from ml import metrics
-from ml.operating import threshold_for
+from ml.metrics import classification
+from ml.metrics.thresholds import threshold_for
 from pneumoweb.accounts.models import User
 
 PATIENTS_EACH = 20
@@ -95,7 +95,7 @@ def at_target(found: Material, sensitivity: float) -> dict[str, Any]:
 
 def at(found: Material, threshold: float) -> dict[str, Any]:
     """Return the figures at a threshold, with 95 % intervals, and how many patients they rest on."""
-    figures = metrics.measure(found.targets, found.probabilities, threshold, found.patients).as_dict()
+    figures = classification.measure(found.targets, found.probabilities, threshold, found.patients).as_dict()
     return {
         **figures,
         "threshold": threshold,

@@ -14,7 +14,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from diagnosis.models import Film, ModelVersion, Prediction, SplitGroup, StageChange, TrainingRun
-from ml import artifact
+from ml import errors
+from ml.artifact import folder
 from pneumoweb.accounts.models import User
 from pneumoweb.storage import StorageAway
 
@@ -33,7 +34,7 @@ def production() -> ModelVersion | None:
 def import_artifact(directory: Path, by: User | None = None, reason: str = "Imported") -> ModelVersion:
     """Register an artifact as a candidate; one that is registered already is returned as it is.
 
-    Raises ml.artifact.ArtifactError if a file of the artifact is missing or is not what the card says.
+    Raises ml.errors.ArtifactError if a file of the artifact is missing or is not what the card says.
     """
     digest = store(directory)
     return register(directory, digest, by, reason)
@@ -42,10 +43,10 @@ def import_artifact(directory: Path, by: User | None = None, reason: str = "Impo
 def store(directory: Path) -> str:
     """Put an artifact's files into the storage, unless it is registered already; return its hash.
 
-    Raises ml.artifact.ArtifactError as `import_artifact` does. Nothing reads the files before `register`.
+    Raises ml.errors.ArtifactError as `import_artifact` does. Nothing reads the files before `register`.
     """
-    artifact.check(directory)
-    digest = artifact.artifact_hash(directory)
+    folder.check(directory)
+    digest = folder.artifact_hash(directory)
     if ModelVersion.objects.filter(artifact_hash=digest).exists():
         return digest
     for path in sorted(p for p in directory.iterdir() if p.is_file()):
@@ -78,7 +79,7 @@ def register_shipped() -> None:
     """
     with transaction.atomic():
         fresh = production() is None
-        for directory in (*artifact.SHIPPED_BEFORE, artifact.SHIPPED):
+        for directory in (*folder.SHIPPED_BEFORE, folder.SHIPPED):
             version = import_artifact(directory, reason="Shipped with PneumoWeb")
             if fresh:
                 promote(version, by=None, reason="The model shipped with PneumoWeb")
@@ -127,7 +128,7 @@ def whole(version: ModelVersion) -> None:
         raise PromotionRefused(
             f"{error} The artifact of {version} cannot be checked now; try again."
         ) from error
-    except (artifact.ArtifactError, OSError) as error:
+    except (errors.ArtifactError, OSError) as error:
         raise PromotionRefused(f"The artifact of {version} is not whole: {error}") from error
 
 
@@ -170,17 +171,17 @@ def local_artifact(version: ModelVersion) -> Path:
             shutil.rmtree(directory)
         if not directory.is_dir():
             _fetch(version, directory)
-    artifact.check(directory)
-    if artifact.artifact_hash(directory) != version.artifact_hash:
-        raise artifact.ArtifactError(f"The card of {version} is not the one that was registered.")
+    folder.check(directory)
+    if folder.artifact_hash(directory) != version.artifact_hash:
+        raise errors.ArtifactError(f"The card of {version} is not the one that was registered.")
     return directory
 
 
 def _is_whole(directory: Path) -> bool:
     """Return whether a cached copy is still what it was; a damaged one is fetched again."""
     try:
-        artifact.check(directory)
-    except artifact.ArtifactError as error:
+        folder.check(directory)
+    except errors.ArtifactError as error:
         log.warning("the cached copy in %s is damaged and is fetched again: %s", directory, error)
         return False
     return True

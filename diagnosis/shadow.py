@@ -15,9 +15,10 @@ from diagnosis import evaluation, inference
 from diagnosis.models import Film, ModelVersion, Prediction, ShadowAnswer, ShadowRun
 from diagnosis.permissions import visible_films
 from diagnosis.truth import confirmed
-from ml.artifact import ArtifactError
-from ml.images import ImageError, Radiograph
-from ml.predict import Answer
+from ml.errors import ArtifactError
+from ml.images.errors import ImageError
+from ml.images.radiograph import Radiograph
+from ml.serving.predictor import Answer
 from pneumoweb.accounts.models import User
 from pneumoweb.storage import StorageAway
 

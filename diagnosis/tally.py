@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from diagnosis.models import Evaluation, EvaluationFilm
-from ml import metrics, paired
+from ml.metrics import classification, paired
 
 Part = EvaluationFilm.Part
 Said = EvaluationFilm.Said
@@ -73,8 +73,8 @@ def _alone(
 ) -> dict[str, Any]:
     """One version's figures and curves."""
     return {
-        **metrics.measure(targets, probabilities, threshold, patients).as_dict(),
+        **classification.measure(targets, probabilities, threshold, patients).as_dict(),
         "threshold": threshold,
-        "roc": metrics.roc(targets, probabilities),
-        "reliability": metrics.reliability(targets, probabilities),
+        "roc": classification.roc(targets, probabilities),
+        "reliability": classification.reliability(targets, probabilities),
     }

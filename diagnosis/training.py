@@ -22,7 +22,7 @@ from django.utils import timezone
 from diagnosis import manifest, registry
 from diagnosis.models import TrainingRun
 from diagnosis.training_attempt import ATTEMPTS, Attempt, folder_of
-from ml.catalogue import ARCHITECTURES
+from ml.networks.names import ARCHITECTURES
 from pneumoweb.accounts.models import User
 
 log = logging.getLogger(__name__)

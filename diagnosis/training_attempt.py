@@ -22,8 +22,8 @@ from diagnosis import base, manifest, registry
 from diagnosis.manifest import Entry
 from diagnosis.models import TrainingRun
 from diagnosis.training_child import ChildFailed, ChildStumbled, run_child
-from ml.artifact import ArtifactError
-from ml.metrics import range_of_most
+from ml.errors import ArtifactError
+from ml.metrics.classification import range_of_most
 from pneumoweb.storage import StorageAway
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 
 from diagnosis.models import TrainingRun
-from ml.catalogue import ARCHITECTURES
+from ml.networks.names import ARCHITECTURES
 
 MOST_EPOCHS = 200
 

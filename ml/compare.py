@@ -22,20 +22,29 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ml import dataset, evidence, export, fitting, metrics, peers, weights
-from ml.dataset import LabelledFilm
-from ml.draws import BATCH, Stored
-from ml.failing import FAILURES, told
-from ml.fitting import Progress, ResumeError
-from ml.fused import for_training
-from ml.images import Preparation, Radiograph
-from ml.material import THRESHOLD, TrainingError, ready, rounded
-from ml.plots import comparison_plots
-from ml.stress import AS_THEY_ARE
-from ml.train import make_repeatable
+from ml.cli import FAILURES, told
+from ml.data import dataset
+from ml.data.dataset import LabelledFilm
+from ml.errors import ResumeError, TrainingError
+from ml.evaluation import robustness
+from ml.evaluation.plots import comparison_plots
+from ml.images import perturbations
+from ml.images.perturbations import AS_THEY_ARE
+from ml.images.preprocessing import Preparation, ready
+from ml.images.radiograph import Radiograph
+from ml.metrics import classification
+from ml.metrics.classification import THRESHOLD, rounded
+from ml.networks import baselines
+from ml.networks import imagenet as networks_imagenet
+from ml.networks.fused_batchnorm import for_training
+from ml.serving import export
+from ml.training import loop, recipes
+from ml.training.loop import Progress
+from ml.training.reproducibility import make_repeatable
+from ml.training.sampler import BATCH, Stored
 
 SHARE = 0.2
-RECIPE = fitting.Recipe(
+RECIPE = recipes.Recipe(
     working_side=128, learning_rate=1e-3, weight_decay=0.01, warm_up=0.1, bytes=True, judge_changed=True
 )
 RESULT = "comparison.json"
@@ -85,10 +94,10 @@ def compare(
 
     Raises `DatasetError`, `ImageError`, `TrainingError`, `WeightsError` and `ResumeError`, each with a sentence.
     """
-    unknown = [name for name in architectures if name not in peers.PEERS]
+    unknown = [name for name in architectures if name not in baselines.PEERS]
     if unknown:
-        raise TrainingError(f"There is no architecture {unknown[0]}; {', '.join(peers.PEERS)} are.")
-    if any(peers.PEERS[name].imagenet for name in architectures) and not imagenet:
+        raise TrainingError(f"There is no architecture {unknown[0]}; {', '.join(baselines.PEERS)} are.")
+    if any(baselines.PEERS[name].imagenet for name in architectures) and not imagenet:
         raise TrainingError("To start from ImageNet weights, name the checkpoint with --imagenet.")
     films = read(directory, protocol)
     out.mkdir(parents=True, exist_ok=True)
@@ -113,9 +122,9 @@ def read(directory: Path, protocol: Protocol) -> Films:
     generator = np.random.default_rng([protocol.seed, 404])
     chosen = [split.train[i] for i in _evenly(split.train, protocol.films, generator)]
     return Films(
-        train=fitting.load_films(chosen, RECIPE),
+        train=loop.load_films(chosen, RECIPE),
         train_targets=np.array([film.target for film in chosen]),
-        validation=evidence.read(split.validation),
+        validation=dataset.read(split.validation),
         targets=np.array([film.target for film in split.validation]),
         patients=[film.patient for film in split.validation],
         stressed=_evenly(split.validation, protocol.stress_films, generator),
@@ -142,7 +151,9 @@ def _result(
     progress: Callable[[Progress], None] | None,
 ) -> dict[str, Any]:
     """The row of one architecture: kept from before, or trained and measured now."""
-    start = weights.describe(imagenet, "lite0") if imagenet and peers.PEERS[name].imagenet else None
+    start = (
+        networks_imagenet.describe(imagenet, "lite0") if imagenet and baselines.PEERS[name].imagenet else None
+    )
     task = {
         "architecture": name,
         **asdict(protocol),
@@ -156,15 +167,15 @@ def _result(
         if row["task"] != task:
             raise ResumeError(f"{kept} is of other films or settings; choose another folder or delete it.")
         return row
-    checkpoints = fitting.Checkpoints(out / f"{name}.unfinished", task)
+    checkpoints = loop.Checkpoints(out / f"{name}.unfinished", task)
     keras.backend.clear_session()
     make_repeatable(protocol.seed)
-    model = peers.build(name, protocol.side)
-    if imagenet and peers.PEERS[name].imagenet:
-        weights.start_from_imagenet(model, imagenet)
-    judged = evidence.every_second_changed(films.validation)
+    model = baselines.build(name, protocol.side)
+    if imagenet and baselines.PEERS[name].imagenet:
+        networks_imagenet.start_from_imagenet(model, imagenet)
+    judged = perturbations.every_second_changed(films.validation)
     learner = for_training(model)
-    state = fitting.train_epochs(
+    state = loop.train_epochs(
         learner,
         (films.train, films.train_targets),
         (ready(judged, protocol.preparation), films.targets),
@@ -184,16 +195,16 @@ def _result(
 
 
 def _measured(
-    name: str, model: keras.Model, state: fitting.State, films: Films, protocol: Protocol
+    name: str, model: keras.Model, state: loop.State, films: Films, protocol: Protocol
 ) -> dict[str, Any]:
-    probabilities = metrics.sigmoid(fitting.logits(model, ready(films.validation, protocol.preparation)))
-    figures = metrics.measure(films.targets, probabilities, THRESHOLD, films.patients, protocol.seed)
+    probabilities = classification.sigmoid(loop.logits(model, ready(films.validation, protocol.preparation)))
+    figures = classification.measure(films.targets, probabilities, THRESHOLD, films.patients, protocol.seed)
     stress = _stress(model, films, protocol.preparation)
     milliseconds, runtime = time_a_film(model, protocol.side)
     return {
         "architecture": name,
-        "title": peers.PEERS[name].title,
-        "start": "ImageNet weights" if peers.PEERS[name].imagenet else "random weights",
+        "title": baselines.PEERS[name].title,
+        "start": "ImageNet weights" if baselines.PEERS[name].imagenet else "random weights",
         "parameters": int(model.count_params()),
         "metrics": rounded(figures.as_dict()),
         "stress": stress,
@@ -203,8 +214,8 @@ def _measured(
             )
             for rate in ("sensitivity", "specificity")
         },
-        "roc": metrics.roc(films.targets, probabilities),
-        "reliability": metrics.reliability(films.targets, probabilities),
+        "roc": classification.roc(films.targets, probabilities),
+        "reliability": classification.reliability(films.targets, probabilities),
         "milliseconds": round(milliseconds, 2),
         "runtime": runtime,
         "seconds": round(state.seconds, 1),
@@ -217,13 +228,13 @@ def _stress(model: keras.Model, films: Films, preparation: Preparation) -> list[
     """Sensitivity and specificity under every change at the threshold that all have, 0.5."""
     chosen = [films.validation[i] for i in films.stressed]
     found = {
-        stress: fitting.logits(
-            model, ready([evidence.stressed(film, stress) for film in chosen], preparation)
+        stress: loop.logits(
+            model, ready([perturbations.stressed(film, stress) for film in chosen], preparation)
         )
-        for stress in evidence.STRESSES
+        for stress in robustness.STRESSES
         if stress != AS_THEY_ARE
     }
-    return evidence.stress_table(films.targets[films.stressed], found, cut=0.0)
+    return robustness.stress_table(films.targets[films.stressed], found, cut=0.0)
 
 
 def time_a_film(model: keras.Model, side: int) -> tuple[float, str]:
@@ -269,7 +280,7 @@ def _protocol(films: Films, protocol: Protocol) -> dict[str, Any]:
         f"with the same optimiser (AdamW, {RECIPE.learning_rate:g}, cosine) and batches of {BATCH}; the "
         f"epoch of lowest validation loss was kept. Threshold {THRESHOLD:g}, no calibration. Measured on "
         f"{len(films.targets):,} films of patients from whom none had learned, and on {len(films.stressed)} of them "
-        f"changed in {len(evidence.STRESSES) - 1} ways. One seed, a small budget: networks that learn slowly from "
+        f"changed in {len(robustness.STRESSES) - 1} ways. One seed, a small budget: networks that learn slowly from "
         "random weights are at a disadvantage here, and an order of small differences means nothing.",
     }
 
@@ -288,7 +299,7 @@ def describe(found: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
         *(_line(row) for row in found["architectures"]),
         "",
-        f"In brackets: {metrics.INTERVALS_IN_SHORT} Milliseconds: "
+        f"In brackets: {classification.INTERVALS_IN_SHORT} Milliseconds: "
         + ", ".join(sorted({row["runtime"] for row in found["architectures"]}))
         + ", the fastest of "
         + f"{RUNS} runs.",
@@ -341,7 +352,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--architectures",
         metavar="A,B,…",
-        help=f"some of {','.join(peers.PEERS)}; all that can start if not given",
+        help=f"some of {','.join(baselines.PEERS)}; all that can start if not given",
     )
     parser.add_argument("--epochs", type=int, default=usual.epochs)
     parser.add_argument("--films", type=int, metavar="N", help="training films at most, both classes evenly")
@@ -360,11 +371,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = (
         options.architectures.split(",")
         if options.architectures
-        else [name for name, peer in peers.PEERS.items() if options.imagenet or not peer.imagenet]
+        else [name for name, peer in baselines.PEERS.items() if options.imagenet or not peer.imagenet]
     )
     protocol = Protocol(options.side, options.epochs, options.films, options.stress_films, options.seed)
     try:
-        imagenet = weights.find(options.imagenet, "lite0") if options.imagenet else None
+        imagenet = networks_imagenet.find(options.imagenet, "lite0") if options.imagenet else None
         found = compare(options.directory, options.out, names, protocol, imagenet, _Bar())
     except FAILURES as error:
         return told(parser.prog, error)

@@ -18,9 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ml.decoded import Decoded
-from ml.images import ImageError, Radiograph, png_of, read_radiograph, recognise, thumbnail, to_png
-from ml.messages import pack, read_message, write_message
+from ml.images.decoded import Decoded
+from ml.images.decoder_protocol import pack, read_message, write_message
+from ml.images.errors import ImageError
+from ml.images.radiograph import Radiograph, png_of, thumbnail, to_png
+from ml.images.reader import read_radiograph, recognise
 
 FILMS = 200
 """After so many films the process is replaced: what a film may have left in it does not stay for ever."""
@@ -33,7 +35,7 @@ def decode(content: bytes) -> Decoded:
     if recognise(content) != "DICOM":
         return _decoded(read_radiograph(content))
     # pydicom takes half a second to import; where no DICOM comes, nobody waits for it.
-    from ml.dicom import read_dicom
+    from ml.images.dicom import read_dicom
 
     film = read_dicom(content)
     values = None if film.values is None else png_of(film.values)

@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ml import dataset, metrics
-from ml.artifact import SHIPPED, ArtifactError
-from ml.dataset import DatasetError
-from ml.images import ImageError, read_radiograph
-from ml.predict import Answer, Predictor
-from ml.runtime import thread_count
+from ml.artifact.folder import SHIPPED
+from ml.data import dataset
+from ml.errors import ArtifactError, DatasetError
+from ml.images.errors import ImageError
+from ml.images.reader import read_radiograph
+from ml.metrics import classification
+from ml.serving.predictor import Answer, Predictor
+from ml.serving.runtime import thread_count
 
 BATCH = 32
 _RATES = ("auc", "accuracy", "sensitivity", "specificity")
@@ -42,7 +44,7 @@ def evaluate(directory: Path, model: Path = SHIPPED) -> dict[str, Any]:
     answered = [
         (film, answer) for film, answer in zip(films, answers, strict=True) if answer.probability is not None
     ]
-    found = metrics.measure(
+    found = classification.measure(
         [film.target for film, _ in answered],
         np.array([answer.probability for _, answer in answered], dtype=np.float64),
         predictor.card.threshold,

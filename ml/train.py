@@ -10,35 +10,40 @@ import json
 import math
 import shutil
 import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from ml import artifact, dataset, fitting, lineage, lite, metrics, modes, network, weights
-from ml.artifact import Card
-from ml.catalogue import MODES
-from ml.dataset import DatasetError
-from ml.failing import FAILURES, told
-from ml.fitting import Progress
-from ml.fused import for_training
-from ml.images import PREPROCESSINGS, Preparation
-from ml.material import About, Prepared, Proof, Second, SecondPopulation, TrainingError, prepare
-from ml.proof import write
-from ml.runtime import run_all
-from ml.teachers import Teachers
-from ml.variants import APART, SHARES, train_variants
+from ml.artifact import folder, lineage
+from ml.artifact.card import Card
+from ml.cli import FAILURES, Bar, _Lines, told
+from ml.data import dataset
+from ml.errors import DatasetError, TrainingError
+from ml.evaluation.card_builder import write
+from ml.images.preprocessing import PREPROCESSINGS, Preparation
+from ml.metrics import classification
+from ml.networks import efficientnet_lite, registry
+from ml.networks import imagenet as networks_imagenet
+from ml.networks.fused_batchnorm import for_training
+from ml.networks.names import MODES
+from ml.serving import runtime
+from ml.serving.runtime import run_all
+from ml.training import finetuning, loop, recipes
+from ml.training.cohorts import About, Prepared, Proof, Second, SecondPopulation, prepare
+from ml.training.distillation import Teachers
+from ml.training.loop import Progress
+from ml.training.reproducibility import make_repeatable
+from ml.training.weight_averaging import APART, SHARES, train_variants
 
-__all__ = ["About", "Proof", "Second", "TrainingError", "train"]
 VALIDATION_SHARE = 0.2
+
 FROM_A_VERSION = 0.3
 """Share of the recipe's learning rate for a network that has learned already: at the whole of it, it forgets first."""
+
 SIDES = range(96, 225, 32)
 
 
@@ -80,17 +85,18 @@ def train(
     """
     if out.exists():
         raise TrainingError(f"{out} is already there; choose another folder or delete it.")
-    if architecture not in network.ARCHITECTURES:
+    if architecture not in registry.ARCHITECTURES:
         raise TrainingError(
-            f"There is no architecture {architecture}; {', '.join(network.ARCHITECTURES)} are."
+            f"There is no architecture {architecture}; {', '.join(registry.ARCHITECTURES)} are."
         )
     if epochs < 1:
         raise TrainingError("At least one epoch is needed.")
     if init and preprocessing:
         raise TrainingError("A version to start from keeps its rule of resizing; do not name one.")
-    if side is not None and (architecture not in lite.SCALES or side not in SIDES):
+    if side is not None and (architecture not in efficientnet_lite.SCALES or side not in SIDES):
         raise TrainingError(
-            f"Only {', '.join(lite.SCALES)} take films of another size: one of {', '.join(map(str, SIDES))}."
+            f"Only {', '.join(efficientnet_lite.SCALES)} take films of another size: "
+            f"one of {', '.join(map(str, SIDES))}."
         )
     if balance is not None and not (1 <= balance < math.inf):
         raise TrainingError("The balance is how often a film is drawn at most for another: 1 or more.")
@@ -102,18 +108,18 @@ def train(
         raise TrainingError("The classifier alone learns from labels; it takes no teachers.")
     if patience is not None and patience < 1:
         raise TrainingError("Patience is a number of epochs, at least one.")
-    if imagenet and (init or architecture not in lite.SCALES):
+    if imagenet and (init or architecture not in efficientnet_lite.SCALES):
         raise TrainingError(
-            f"ImageNet weights are for {', '.join(lite.SCALES)}, and not beside a model to start from."
+            f"ImageNet weights are for {', '.join(efficientnet_lite.SCALES)}, and not beside a model to start from."
         )
     if mode not in MODES or (mode != "whole" and init is None):
         raise TrainingError("The mode is head, last or whole; head and last need a version to start from.")
     about, proof = about or About(), proof or Proof()
     if also and proof.second_population:
         raise TrainingError("A second population either trains or only measures, not both.")
-    start = artifact.check(init) if init else None
-    side = side or (start.input_size if start else network.INPUT_SIDES[architecture])
-    recipe = fitting.recipe_of(architecture, start.preprocessing if start else preprocessing)
+    start = folder.check(init) if init else None
+    side = side or (start.input_size if start else registry.INPUT_SIDES[architecture])
+    recipe = recipes.recipe_of(architecture, start.preprocessing if start else preprocessing)
     recipe = replace(
         recipe,
         working_side=max(recipe.working_side, side),
@@ -133,7 +139,11 @@ def train(
         films_of = {"hash": data, "held_back_hash": divided.hash}
         lineage.refuse_if_learned(card, films_of, second.hashes if also else None)
     first_weights = (
-        weights.describe(imagenet, architecture) if imagenet else start.initialisation if start else None
+        networks_imagenet.describe(imagenet, architecture)
+        if imagenet
+        else start.initialisation
+        if start
+        else None
     )
     task = {
         "data": data,
@@ -142,12 +152,12 @@ def train(
         "epochs": epochs,
         "seed": seed,
         "preprocessing": recipe.preprocessing,
-        "init": artifact.artifact_hash(init) if init else None,
+        "init": folder.artifact_hash(init) if init else None,
         "imagenet": first_weights or None,
     }
     if mode != "whole":
         task["mode"] = mode
-    if side != network.INPUT_SIDES[architecture]:
+    if side != registry.INPUT_SIDES[architecture]:
         task["side"] = side
     if balance is not None:
         task["balance"] = balance
@@ -160,23 +170,23 @@ def train(
     if also:
         doubted = {"doubtful": dataset.data_hash(second.doubtful)} if second.doubtful else {}
         task["also"] = {**second.hashes, "share": also.share, **doubted}
-    checkpoints = fitting.Checkpoints(out.with_name(out.name + ".unfinished"), task)
+    checkpoints = loop.Checkpoints(out.with_name(out.name + ".unfinished"), task)
     prepared = prepare(films, divided, side, recipe)
     make_repeatable(seed)
-    model = for_training(network.ARCHITECTURES[architecture](side))
+    model = for_training(registry.ARCHITECTURES[architecture](side))
     if init and start:
         _start_from(model, init, start, architecture)
     if imagenet:
-        weights.start_from_imagenet(model, imagenet)
+        networks_imagenet.start_from_imagenet(model, imagenet)
     stage("Training")
     doubts = None
     if mode == "head" and init:
-        state, doubts = modes.train_head(
+        state, doubts = finetuning.train_head(
             model, init, prepared, epochs=epochs, seed=seed, checkpoints=checkpoints, progress=progress
         )
     else:
         if mode == "last":
-            modes.hold_first_stages(model)
+            finetuning.hold_first_stages(model)
         state = train_variants(
             model,
             prepared,
@@ -197,31 +207,22 @@ def train(
     unfinished.mkdir(parents=True)
     card = write(unfinished, out.name, architecture, model, state, prepared, second, seed, about, proof)
     if mode == "head":
-        card.training |= {"learning_rate": modes.HEAD_RATE, "weight_decay": modes.HEAD_PULL}
+        card.training |= {"learning_rate": finetuning.HEAD_RATE, "weight_decay": finetuning.HEAD_PULL}
         card.training |= {"averaging": 0.0, "mixing": 0.0, "exchange": False, "balance": 1.0}
     if known := lineage.inherited(card, before):
         card.data["inherited"] = known
-    artifact.seal(unfinished, card)
+    folder.seal(unfinished, card)
     if answers:
         _write_answers(answers, prepared, unfinished, card.calibration["temperature"], doubts)
     unfinished.rename(out)
     checkpoints.delete()
-    return artifact.load_card(out)
-
-
-def make_repeatable(seed: int) -> None:
-    """The same seed gives the same figures: also where threads share out sums, if TensorFlow does the work."""
-    keras.utils.set_random_seed(seed)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf  # noqa: TID251 - Keras has no name for this switch
-
-        tf.config.experimental.enable_op_determinism()
+    return folder.load_card(out)
 
 
 def _start_from(model: keras.Model, init: Path, start: Card, architecture: str) -> None:
     if start.architecture != architecture:
         raise TrainingError(f"{init} is of architecture {start.architecture}, not {architecture}.")
-    first = keras.saving.load_model(init / artifact.KERAS_FILE, compile=False, safe_mode=True)
+    first = keras.saving.load_model(init / folder.KERAS_FILE, compile=False, safe_mode=True)
     model.set_weights(first.get_weights())
 
 
@@ -233,7 +234,7 @@ def _write_answers(
     doubts: NDArray[np.float64] | None,
 ) -> None:
     """Probabilities of the validation films, and of the training films where classifiers were taught without them."""
-    judged = run_all(modes.runtime_of(version), prepared.validation_films).logits
+    judged = run_all(runtime.runtime_of(version), prepared.validation_films).logits
     found = list(zip(prepared.split.validation, judged, strict=True))
     if doubts is not None:
         found += zip(prepared.split.train, doubts, strict=True)
@@ -241,53 +242,11 @@ def _write_answers(
         {
             "file": str(film.path),
             "label": film.label,
-            "probability": round(float(metrics.sigmoid(logit / temperature)), 5),
+            "probability": round(float(classification.sigmoid(logit / temperature)), 5),
         }
         for film, logit in found
     ]
     file.write_text(json.dumps(rows))
-
-
-class _Lines:
-    """Progress for another program: JSON objects on standard output, a line each, at most about three a second."""
-
-    def __init__(self) -> None:
-        self.last = 0.0
-
-    def stage(self, words: str) -> None:
-        print(json.dumps({"stage": words}), flush=True)
-
-    def __call__(self, progress: Progress) -> None:
-        if progress.finished_epoch or time.monotonic() - self.last > 0.3:
-            self.last = time.monotonic()
-            print(json.dumps(asdict(progress)), flush=True)
-
-
-class Bar:
-    """The progress bar of a training: one line for all epochs, on standard error."""
-
-    def __init__(self, title: str) -> None:
-        self.title = title
-        self.bar: tqdm[Any] | None = None
-
-    def __call__(self, progress: Progress) -> None:
-        if self.bar is None:
-            total, done = progress.epochs * progress.steps, (progress.epoch - 1) * progress.steps
-            self.bar = tqdm(total=total, initial=done, unit="batch", file=sys.stderr, desc=self.title)
-        self.bar.n = (progress.epoch - 1) * progress.steps + progress.step
-        self.bar.set_postfix_str(
-            f"epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.3f}, AUC {progress.auc:.3f}",
-            refresh=False,
-        )
-        self.bar.update(0)
-        if row := progress.finished_epoch:
-            self.bar.write(
-                f"epoch {progress.epoch}: loss {row['loss']:.4f}, validation loss {row['val_loss']:.4f}, "
-                f"AUC {row['auc']:.4f}, validation AUC {row['val_auc']:.4f}",
-                file=sys.stderr,
-            )
-            if progress.epoch == progress.epochs:
-                self.bar.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -299,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder to make; it must not exist"
     )
-    parser.add_argument("--architecture", choices=sorted(network.ARCHITECTURES), default="sequential")
+    parser.add_argument("--architecture", choices=sorted(registry.ARCHITECTURES), default="sequential")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument(
         "--patience", type=int, metavar="N", help="stop after N epochs without a lower validation loss"
@@ -380,7 +339,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             balance=options.balance,
             init=options.init,
             mode=options.mode,
-            imagenet=weights.find(options.imagenet, options.architecture) if options.imagenet else None,
+            imagenet=networks_imagenet.find(options.imagenet, options.architecture)
+            if options.imagenet
+            else None,
             teachers=options.teacher,
             also=Second(options.also, options.also_share, options.second_name) if options.also else None,
             about=About.read(options.about) if options.about else None,

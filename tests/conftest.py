@@ -14,9 +14,10 @@ from django.test import Client
 
 from diagnosis import inference, registry, training_attempt
 from diagnosis.models import ModelVersion
-from ml import artifact, known
-from ml.fingerprint import fingerprint
-from ml.images import read_radiograph
+from ml.artifact import folder as artifact_folder
+from ml.data import training_films
+from ml.images.perceptual_hash import fingerprint
+from ml.images.reader import read_radiograph
 from pneumoweb.accounts.models import User
 from pneumoweb.broker import EmbeddedBroker, embedded
 from tests.support import s3_service
@@ -104,7 +105,7 @@ def production(request: pytest.FixtureRequest) -> ModelVersion:
     """The shipped model in production."""
     if not {"db", "transactional_db", "django_db_serialized_rollback"} & set(request.fixturenames):
         request.getfixturevalue("db")
-    version = registry.import_artifact(artifact.SHIPPED)
+    version = registry.import_artifact(artifact_folder.SHIPPED)
     return registry.promote(version, by=None, reason="For the tests")
 
 
@@ -112,8 +113,10 @@ def production(request: pytest.FixtureRequest) -> ModelVersion:
 def taught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As if the shipped version had learned from the sample films."""
     prints = [fingerprint(read_radiograph(path)) for path in sorted(SAMPLES.glob("*.png"))]
-    monkeypatch.setattr(known, "FILE", tmp_path / "known.npz")
-    known.keep({artifact.load_card(artifact.SHIPPED).data["hash"]: prints}, known.FILE)
+    monkeypatch.setattr(training_films, "FILE", tmp_path / "known.npz")
+    training_films.keep(
+        {artifact_folder.load_card(artifact_folder.SHIPPED).data["hash"]: prints}, training_films.FILE
+    )
     inference.unload()
     yield
     inference.unload()
@@ -216,12 +219,12 @@ def drawn(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def drawn_of_both(films: Path, other_films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One that learned from `films` and `other_films`. Tests change copies of it alone."""
-    from ml.material import Second
     from ml.train import train
+    from ml.training.cohorts import Second
 
     out = tmp_path_factory.mktemp("versions") / "first"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ml.draws.BATCH", 8)
+        patch.setattr("ml.training.sampler.BATCH", 8)
         train(films, out, epochs=1, seed=5, also=Second(other_films))
     return out
 
@@ -253,7 +256,7 @@ def child(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
             for place, path in enumerate(sorted(Path(command[0]).glob("*.png")))
         ]
         Path(command[command.index("--answers") + 1]).write_text(json.dumps(answers))
-        shutil.copytree(artifact.SHIPPED, command[command.index("--out") + 1])
+        shutil.copytree(artifact_folder.SHIPPED, command[command.index("--out") + 1])
 
     monkeypatch.setattr(training_attempt, "run_child", run)
     return commands

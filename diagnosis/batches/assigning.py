@@ -9,7 +9,7 @@ from diagnosis import intake
 from diagnosis.batches import deciding, filing
 from diagnosis.batches.filing import Sender
 from diagnosis.models import Arrival, Batch, Patient
-from ml.decoded import Offered
+from ml.images.decoded import Offered
 from pneumoweb.storage import discard
 
 WAITING_FIELDS = ("picture", "preview", "values")

@@ -10,7 +10,7 @@ from typing import Any
 from diagnosis import identity
 from diagnosis.identity import Difference
 from diagnosis.models import Batch, Patient
-from ml.decoded import Offered
+from ml.images.decoded import Offered
 from pneumoweb.accounts.models import Clinic
 
 

@@ -11,7 +11,7 @@ from django.db.models.fields.files import FieldFile
 from diagnosis import audit, identity, intake
 from diagnosis.batches import deciding
 from diagnosis.models import AccessLog, Arrival, Batch, Patient
-from ml.decoded import Decoded, Offered
+from ml.images.decoded import Decoded, Offered
 from pneumoweb.accounts.models import User
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from diagnosis.batches.deciding import as_json, from_json
 from diagnosis.batches.names import label
 from diagnosis.models import Patient
-from ml.decoded import Offered
+from ml.images.decoded import Offered
 from pneumoweb.accounts.models import Clinic
 
 MAX_BYTES = 2 * 1024 * 1024

@@ -11,7 +11,7 @@ from django.utils import timezone
 from diagnosis.batches import assigning
 from diagnosis.models import Arrival, Batch, Film, Patient, Prediction
 from diagnosis.queries import with_predictions
-from ml.decoded import Offered
+from ml.images.decoded import Offered
 
 RATE_SECONDS = 60
 SUGGESTED = 200

@@ -95,7 +95,8 @@ class Study(models.Model):
 class Film(models.Model):
     """One radiograph, stored as a lossless greyscale PNG without metadata.
 
-    `facts` is what a DICOM file said of the picture, without identity (`ml.dicom`); `values` are its modality values
+    `facts` is what a DICOM file said of the picture, without identity (`ml.images.dicom`); `values` are its
+    modality values
     as a 16-bit PNG, of which `facts["values"]` says how they are counted. Both are empty for PNG and JPEG.
     """
 

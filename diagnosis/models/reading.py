@@ -81,7 +81,8 @@ class Prediction(models.Model):
     # Told by the timestamps too, but monitoring sorts a year's films by them.
     waiting_seconds = models.FloatField("from the request to a worker, s", null=True)
     reading_seconds = models.FloatField("from the worker to the end, s", null=True)
-    # Of the film as this model version took it (see ml.reference): monitoring compares them with the version's card.
+    # Of the film as this model version took it (see ml.evaluation.reference_histograms): monitoring compares
+    # them with the version's card.
     picture_mean = models.FloatField("mean grey, share of full scale", null=True)
     picture_deviation = models.FloatField("deviation of the greys, share of full scale", null=True)
     picture_sharpness = models.FloatField("mean absolute Laplacian, greys of 255", null=True)

@@ -73,7 +73,7 @@ class SplitEntry(models.Model):
 
 
 class Fingerprint(models.Model):
-    """The perceptual hash of a film (see `ml.fingerprint`); empty where its file could not be read."""
+    """The perceptual hash of a film (see `ml.images.perceptual_hash`); empty where its file could not be read."""
 
     film = models.OneToOneField(Film, on_delete=models.PROTECT, primary_key=True, related_name="fingerprint")
     value = models.BinaryField(max_length=32)

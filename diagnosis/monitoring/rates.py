@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ml.metrics import wilson
+from ml.metrics.classification import wilson
 
 ENOUGH = 20
 """Of fewer films a rate is not said as a percentage: even 20 of 20 may mean 84 %."""

@@ -7,7 +7,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from diagnosis.templatetags.reading import percent
-from ml import paired
+from ml.metrics import paired
 
 register = template.Library()
 

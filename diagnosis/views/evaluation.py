@@ -12,7 +12,8 @@ from diagnosis import audit, blinding, tasks
 from diagnosis import evaluation as comparison
 from diagnosis.models import Evaluation, EvaluationFilm, ModelVersion
 from diagnosis.permissions import UserRequest, staff_required, visible_films
-from ml.images import ImageError, to_png
+from ml.images.errors import ImageError
+from ml.images.radiograph import to_png
 
 SHOWN_AT_MOST = 200
 SIDES = (("production", "Production"), ("candidate", "Candidate"))

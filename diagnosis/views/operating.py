@@ -11,7 +11,7 @@ from diagnosis import operating, registry
 from diagnosis.forms_promotion import OperatingForm, TargetForm
 from diagnosis.models import ModelVersion, OperatingPoint
 from diagnosis.permissions import UserRequest, staff_required
-from ml import metrics
+from ml.metrics import classification
 
 HISTORY = 50
 
@@ -72,5 +72,5 @@ def _figures(version: ModelVersion, target: float | None) -> dict[str, Any]:
         "now": operating.at(found, threshold),
         "wanted": operating.at_target(found, target) if target else None,
         "target": target,
-        "roc": metrics.roc(found.targets, found.probabilities),
+        "roc": classification.roc(found.targets, found.probabilities),
     }

@@ -14,7 +14,7 @@ from diagnosis import audit, blinding, manifest, tasks, training
 from diagnosis.models import NearIdentical, SplitGroup, TrainingRun
 from diagnosis.permissions import UserRequest, staff_required, visible_films
 from diagnosis.training_form import RunForm
-from ml.dataset import LABELS
+from ml.data.dataset import LABELS
 
 SHOWN = 50
 

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ml.artifact import KERAS_FILE, LITERT_FILE, SHIPPED, load_card
-from ml.images import Preparation, read_radiograph
-from ml.predict import Predictor
-from ml.runtime import Keras, LiteRT
+from ml.artifact.folder import KERAS_FILE, LITERT_FILE, SHIPPED, load_card
+from ml.images.preprocessing import Preparation
+from ml.images.reader import read_radiograph
+from ml.serving.predictor import Predictor
+from ml.serving.runtime import Keras, LiteRT
 from tests.support.radiographs import SAMPLES
 
 BATCHES = (1, 8, 32)
@@ -42,8 +43,8 @@ def _ready_rows() -> list[dict[str, Any]]:
     """
     script = (
         "import pathlib, re, sys\n"
-        "from ml.images import read_radiograph\n"
-        "from ml.predict import Predictor\n"
+        "from ml.images.reader import read_radiograph\n"
+        "from ml.serving.predictor import Predictor\n"
         "Predictor().predict([read_radiograph(pathlib.Path(sys.argv[1]))])\n"
         "print(re.search(r'VmHWM:\\s+(\\d+)', pathlib.Path('/proc/self/status').read_text())[1])\n"
     )
@@ -76,9 +77,9 @@ def _training_rows() -> list[dict[str, Any]]:
     """A step of training, 32 films; `ratio` is Keras's own normalisations divided by this way."""
     import keras
 
-    from ml.draws import BATCH
-    from ml.fused import for_training
-    from ml.network import ARCHITECTURES, INPUT_SIDES
+    from ml.networks.fused_batchnorm import for_training
+    from ml.networks.registry import ARCHITECTURES, INPUT_SIDES
+    from ml.training.sampler import BATCH
 
     side = INPUT_SIDES["lite0"]
     films = np.random.default_rng(1).standard_normal((BATCH, side, side, 1)).astype(np.float32)
@@ -112,8 +113,8 @@ def _export_rows() -> list[dict[str, Any]]:
     import keras
     import tensorflow as tf  # noqa: TID251 - the converter is part of TensorFlow
 
-    from ml.export import convert
-    from ml.network import serving_model
+    from ml.networks.registry import serving_model
+    from ml.serving.export import convert
 
     model = serving_model(keras.saving.load_model(SHIPPED / KERAS_FILE, compile=False))
     with tempfile.TemporaryDirectory() as folder:

@@ -25,8 +25,8 @@ from diagnosis.batches import arriving, sending, unpacking
 from diagnosis.batches.arriving import Announced
 from diagnosis.batches.filing import Sender
 from diagnosis.models import Batch, Film, ModelVersion, Patient, Prediction
-from ml.dicomwrite import write_film
-from ml.images import read_radiograph
+from ml.data.dicom_writer import write_film
+from ml.images.reader import read_radiograph
 from pneumoweb import serve
 from pneumoweb.accounts.models import Clinic
 from pneumoweb.broker import embedded

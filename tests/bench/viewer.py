@@ -18,7 +18,7 @@ from django.urls import reverse
 from PIL import Image
 
 from diagnosis.models import Film
-from ml.dicomwrite import write_film
+from ml.data.dicom_writer import write_film
 from pneumoweb.serve import Supervisor
 from tests.bench.pace import running_site
 from tests.bench.site import full_size, stored

@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import FilePayload, Page, expect
 
 from ml import synthesize
-from ml.dicomwrite import write_film
+from ml.data.dicom_writer import write_film
 from tests.e2e.test_film_to_training_run import log_in
 from tests.support.dicoms import REFUSED
 from tests.support.processes import LiveSite

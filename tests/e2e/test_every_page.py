@@ -22,8 +22,9 @@ from pytest_django.live_server_helper import LiveServer
 
 from diagnosis import worklist
 from diagnosis.models import Film, ModelVersion, Outcome, Patient, Prediction, Review, Study
-from ml import reference
-from ml.images import AREA_MEANS, Preparation, Radiograph
+from ml.evaluation import reference_histograms
+from ml.images.preprocessing import AREA_MEANS, Preparation
+from ml.images.radiograph import Radiograph
 from pneumoweb.accounts.models import Role
 from tests.core.test_permissions import ADDRESSES, World, make_world
 from tests.e2e.accessibility import breaches
@@ -75,7 +76,7 @@ def described() -> dict[str, Any]:
     films = [Radiograph(grey, 8, "PNG") for grey in greys]
     probabilities = np.clip(random.normal(0.2, 0.1, 200) + 0.6 * ill, 0.01, 0.99)
     patients = [str(number) for number in range(200)]
-    return reference.describe(films, probabilities, ill, patients, Preparation(96, AREA_MEANS))
+    return reference_histograms.describe(films, probabilities, ill, patients, Preparation(96, AREA_MEANS))
 
 
 def drifted(found: World, version: ModelVersion) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 
 from ml import synthesize
-from ml.artifact import SHIPPED
+from ml.artifact.folder import SHIPPED
 from tests.e2e.accessibility import breaches
 from tests.support.pictures import encoded
 from tests.support.processes import LiveSite

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Browser, Page, expect
 
-from ml.artifact import SHIPPED
+from ml.artifact.folder import SHIPPED
 from tests.e2e.accessibility import breaches
 from tests.e2e.test_film_to_training_run import log_in
 from tests.support.processes import LiveSite

@@ -18,7 +18,7 @@ from PIL import Image
 
 from diagnosis import inference, tasks
 from diagnosis.models import Film, ModelVersion, Prediction
-from ml.artifact import ArtifactError
+from ml.errors import ArtifactError
 from tests.support.factories import (
     FilmFactory,
     ModelVersionFactory,

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from diagnosis import decoding
-from ml.decoded import Decoded
 from ml.decoder import decode as decode_here
-from ml.images import ImageError
+from ml.images.decoded import Decoded
+from ml.images.errors import ImageError
 from tests.support.dicoms import dx
 from tests.support.pictures import encoded, jpeg, png
 from tests.support.processes import ROOT, wait_for

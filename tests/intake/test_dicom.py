@@ -23,7 +23,7 @@ from pydicom.tag import Tag
 
 from diagnosis import intake
 from diagnosis.models import AccessLog, Film, Patient, Study
-from ml.images import read_radiograph
+from ml.images.reader import read_radiograph
 from pneumoweb.accounts.models import Clinic, User
 from tests.support.dicoms import REFUSED, dx, stored
 from tests.support.factories import ModelVersionFactory, PatientFactory, make_user

@@ -22,7 +22,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from diagnosis import intake
 from diagnosis.models import Film, ModelVersion, Patient, Prediction, Study
-from ml.images import read_radiograph
+from ml.images.reader import read_radiograph
 from pneumoweb.accounts.models import User
 from tests.support.factories import ModelVersionFactory, PatientFactory, make_user
 from tests.support.pictures import animated_png, bomb_png, encoded, film_array, jpeg, png

@@ -7,7 +7,7 @@ import pytest
 
 from diagnosis import identity
 from diagnosis.models import Patient
-from ml.decoded import Offered
+from ml.images.decoded import Offered
 from tests.support.factories import PatientFactory
 
 PATIENT = Patient(mrn="MRN-7", name="Anna Müller", birth_date=date(2021, 3, 15), sex="F")

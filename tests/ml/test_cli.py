@@ -5,9 +5,11 @@ from types import ModuleType
 
 import pytest
 
-from ml import compare, export, failing, folds, refit, train
-from ml.dataset import DatasetError
-from ml.images import ImageError
+from ml import cli, compare, train
+from ml.errors import DatasetError
+from ml.images.errors import ImageError
+from ml.research import folds, refit
+from ml.serving import export
 from tests.support.radiographs import data_set
 
 
@@ -22,8 +24,8 @@ from tests.support.radiographs import data_set
 def test_what_failed_is_said(
     error: Exception, status: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert isinstance(error, failing.FAILURES)
-    assert failing.told("ml.x", error) == status
+    assert isinstance(error, cli.FAILURES)
+    assert cli.told("ml.x", error) == status
     assert words in capsys.readouterr().err
 
 

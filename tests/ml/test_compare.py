@@ -9,11 +9,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from ml import compare, peers
+from ml import compare
 from ml.compare import Protocol
-from ml.fitting import ResumeError
-from ml.fused import for_training
-from ml.material import TrainingError
+from ml.errors import ResumeError, TrainingError
+from ml.networks import baselines
+from ml.networks.fused_batchnorm import for_training
 from tests.support.factories import make_user
 
 PROTOCOL = Protocol(side=48, epochs=1, films=16, stress_films=4)
@@ -59,14 +59,14 @@ def test_wrong_wishes_are_told(films: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["vgg", "mobilenetv2", "efficientnetb0"])
 def test_peers_take_films_of_one_channel_and_end_in_two_logits(name: str) -> None:
-    model = peers.build(name, 48)
+    model = baselines.build(name, 48)
     films = np.random.default_rng(2).standard_normal((2, 48, 48, 1)).astype(np.float32)
     assert model(films).shape == (2, 2)
     learner = for_training(model)
     np.testing.assert_allclose(learner(films), model(films), atol=1e-6)
     for one in (model, learner):
         momenta = {layer.momentum for layer in one.layers if hasattr(layer, "momentum")}
-        assert momenta == {peers.NORMALISATION_MOMENTUM}
+        assert momenta == {baselines.NORMALISATION_MOMENTUM}
 
 
 @pytest.mark.django_db

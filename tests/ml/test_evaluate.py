@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ml.artifact import SHIPPED, load_card
+from ml.artifact.folder import SHIPPED, load_card
 from ml.evaluate import evaluate, main
 from tests.support.radiographs import SAMPLES, grey, png
 

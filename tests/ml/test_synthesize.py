@@ -11,10 +11,12 @@ import pytest
 from PIL import Image
 
 from ml import synthesize
-from ml.dicom import read_dicom
-from ml.dicomwrite import write_samples
-from ml.images import fit, read_radiograph, standardise
-from ml.predict import Predictor
+from ml.data import appearance_model
+from ml.data.dicom_writer import write_samples
+from ml.images.dicom import read_dicom
+from ml.images.preprocessing import fit, standardise
+from ml.images.reader import read_radiograph
+from ml.serving.predictor import Predictor
 from ml.synthesize import SynthesisError
 from tests.support.radiographs import SAMPLES, data_set
 
@@ -75,10 +77,10 @@ def test_demons_bring_a_moved_film_back() -> None:
     y, x = np.mgrid[0:64, 0:64]
     target = np.exp(-((x - 32) ** 2 + (y - 32) ** 2) / 120).astype(np.float32)
     moved = np.exp(-((x - 36) ** 2 + (y - 30) ** 2) / 120).astype(np.float32)
-    field = synthesize.demons(moved, target, 60)
-    before, after = np.abs(moved - target).mean(), np.abs(synthesize.warp(moved, field) - target).mean()
+    field = appearance_model.demons(moved, target, 60)
+    before, after = np.abs(moved - target).mean(), np.abs(appearance_model.warp(moved, field) - target).mean()
     assert after < 0.3 * before
-    back = synthesize.warp(synthesize.warp(moved, field), synthesize.inverse(field))
+    back = appearance_model.warp(appearance_model.warp(moved, field), appearance_model.inverse(field))
     assert np.abs(back - moved).mean() < 0.1 * before
 
 

@@ -12,12 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml import artifact, fitting, lite, network
-from ml.artifact import Card
-from ml.fitting import Progress, ResumeError
-from ml.images import SMOOTHED, read_radiograph, resize, standardise
-from ml.predict import Predictor
-from ml.train import About, Proof, Second, TrainingError, main, make_repeatable, train
+from ml.artifact import folder as artifact_folder
+from ml.artifact.card import Card
+from ml.errors import ResumeError
+from ml.images.preprocessing import SMOOTHED, resize, standardise
+from ml.images.reader import read_radiograph
+from ml.metrics import classification
+from ml.networks import efficientnet_lite, registry
+from ml.serving.predictor import Predictor
+from ml.train import About, Proof, Second, TrainingError, main, train
+from ml.training import loop, recipes
+from ml.training.loop import Progress
+from ml.training.reproducibility import make_repeatable
 from tests.support.radiographs import FILES, PICTURES, chest, data_set, unit
 
 EPOCHS = 3
@@ -47,7 +53,7 @@ def trained(films: Path, reports: list[Progress], tmp_path_factory: pytest.TempP
 
 @pytest.fixture(scope="module")
 def card(trained: Path) -> Card:
-    return artifact.check(trained)
+    return artifact_folder.check(trained)
 
 
 def test_the_folder_is_whole_and_nothing_else_is_left(trained: Path, card: Card) -> None:
@@ -64,7 +70,7 @@ def test_the_card_tells_of_the_training(trained: Path, card: Card) -> None:
     assert card.data["films"] == {"NORMAL": 16, "PNEUMONIA": 16}
     assert card.data["patients"] == 24
     assert card.data["flattered"] == "All were seen before."
-    told = (trained / artifact.MODEL_CARD).read_text()
+    told = (trained / artifact_folder.MODEL_CARD).read_text()
     assert "## Figures on the validation films\n\nAll were seen before.\n" in told
     assert sum(sum(row) for row in card.metrics["confusion"]) == card.metrics["n"]
     assert card.population["age_years"] == [2, 4]
@@ -86,7 +92,7 @@ def test_the_model_is_served(trained: Path) -> None:
     predictor = Predictor(trained)
     answers = predictor.predict([read_radiograph(path) for path in sorted(trained.parent.glob("*.png"))])
     assert answers == []
-    drawing = artifact.load_card(trained)
+    drawing = artifact_folder.load_card(trained)
     assert predictor.name == drawing.name
     assert predictor._runtime.name.startswith("litert")
 
@@ -116,18 +122,18 @@ def test_an_interrupted_training_goes_on_and_gives_the_same_model(
     assert found["metrics"] == card.metrics
     assert found["data"]["split_hash"] == card.data["split_hash"]
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
-    artifact.check(out)
+    artifact_folder.check(out)
 
 
 def test_what_is_there_is_never_overwritten(films: Path, trained: Path) -> None:
-    before = artifact.artifact_hash(trained)
+    before = artifact_folder.artifact_hash(trained)
     with pytest.raises(TrainingError, match="already there"):
         train(films, trained, epochs=1)
     with pytest.raises(TrainingError, match="keeps its rule"):
         train(films, trained.with_name("x"), epochs=1, init=trained, preprocessing=SMOOTHED)
     with pytest.raises(TrainingError, match="held back; take its seed, 5"):
         train(films, trained.with_name("x"), epochs=1, init=trained, seed=6)
-    assert artifact.artifact_hash(trained) == before
+    assert artifact_folder.artifact_hash(trained) == before
 
 
 def test_wrong_wishes_are_told(films: Path, tmp_path: Path) -> None:
@@ -145,11 +151,11 @@ def test_wrong_wishes_are_told(films: Path, tmp_path: Path) -> None:
 
 
 def test_unfinished_work_of_another_training_is_not_continued(tmp_path: Path) -> None:
-    fitting.Checkpoints(tmp_path, {"seed": 1})
+    loop.Checkpoints(tmp_path, {"seed": 1})
     (tmp_path / "state.json").write_text(json.dumps({"task": {"seed": 1}, "epoch": 0, "history": []}))
-    assert fitting.Checkpoints(tmp_path, {"seed": 1}).state.epoch == 0
+    assert loop.Checkpoints(tmp_path, {"seed": 1}).state.epoch == 0
     with pytest.raises(ResumeError, match="other films or settings"):
-        fitting.Checkpoints(tmp_path, {"seed": 2})
+        loop.Checkpoints(tmp_path, {"seed": 2})
 
 
 def test_the_command_without_films(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,27 +166,27 @@ def test_the_command_without_films(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_the_average_is_what_is_kept_also_after_an_interruption(tmp_path: Path) -> None:
-    recipe = fitting.Recipe(averaging=0.9, mixing=0.5)
+    recipe = recipes.Recipe(averaging=0.9, mixing=0.5)
     pictures = np.stack([unit(chest(seed, seed % 2 == 1)) for seed in range(32)])
     targets = np.array([0, 1] * 16)
     judged = np.stack([standardise(resize(film, 62)) for film in pictures])[..., None]
 
     def fitted(folder: Path, stop_after: int | None = None) -> list[np.ndarray]:
         make_repeatable(3)
-        model = network.ARCHITECTURES["sequential"](62)
+        model = registry.ARCHITECTURES["sequential"](62)
 
         def stop(progress: Progress) -> None:
             if progress.finished_epoch and progress.epoch == stop_after:
                 raise KeyboardInterrupt
 
-        fitting.train_epochs(
+        loop.train_epochs(
             model,
             (pictures, targets),
             (judged, targets),
             recipe=recipe,
             epochs=3,
             seed=3,
-            checkpoints=fitting.Checkpoints(folder, {"seed": 3}),
+            checkpoints=loop.Checkpoints(folder, {"seed": 3}),
             progress=stop,
         )
         return model.get_weights()
@@ -191,8 +197,8 @@ def test_the_average_is_what_is_kept_also_after_an_interruption(tmp_path: Path) 
     again = fitted(tmp_path / "broken")
     for one, other in zip(whole, again, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
-    last = network.ARCHITECTURES["sequential"](62)
-    state = fitting.Checkpoints(tmp_path / "whole", {"seed": 3}).state
+    last = registry.ARCHITECTURES["sequential"](62)
+    state = loop.Checkpoints(tmp_path / "whole", {"seed": 3}).state
     last.load_weights(tmp_path / "whole" / f"epoch-{state.best_epoch:03d}.weights.h5", skip_mismatch=True)
     apart = [
         np.abs(one - other).max() for one, other in zip(whole, last.get_weights(), strict=True) if one.size
@@ -201,9 +207,11 @@ def test_the_average_is_what_is_kept_also_after_an_interruption(tmp_path: Path) 
 
 
 def test_lite_trains_with_a_second_population(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ml.draws.BATCH", 8)
+    monkeypatch.setattr("ml.training.sampler.BATCH", 8)
     # One block a stage: building and exporting its graph takes nearly all of the time.
-    monkeypatch.setattr("ml.lite.STAGES", [(1, *stage[1:]) for stage in lite.STAGES])
+    monkeypatch.setattr(
+        "ml.networks.efficientnet_lite.STAGES", [(1, *stage[1:]) for stage in efficientnet_lite.STAGES]
+    )
     films, others = data_set(tmp_path / "films", 5), data_set(tmp_path / "others", 6)
     about = About("Drawings.", "Drawn chests.", (2, 4), 12)
     out = tmp_path / "lite"
@@ -219,7 +227,7 @@ def test_lite_trains_with_a_second_population(tmp_path: Path, monkeypatch: pytes
     )
     assert (card.input_size, card.heatmap["stride"], np.shape(card.heatmap["reference"])) == (96, 16, (6, 6))
     assert card.training["exchange"]
-    assert card.training["balance"] == fitting.RECIPES["lite0"].balance > 1
+    assert card.training["balance"] == recipes.RECIPES["lite0"].balance > 1
     assert card.origin["sentence"] in (out / "MODEL_CARD.md").read_text()
     assert {"also_val_loss", "also_val_auc"} < set(card.history[0])
     assert "learned from" in card.population["evidence"]
@@ -239,7 +247,7 @@ def test_lite_trains_with_a_second_population(tmp_path: Path, monkeypatch: pytes
         train(films, tmp_path / "x", imagenet=tmp_path / "lite0.pth")
     assert card.views
     card.initialisation = {"weights": "weights of others", "licence": "Apache-2.0", "sha256": "0" * 64}
-    artifact.seal(out, card)
+    artifact_folder.seal(out, card)
     following = train(
         films,
         tmp_path / "next",
@@ -261,7 +269,7 @@ def test_training_stops_early_when_it_gets_no_better(
 ) -> None:
     judged = iter([0.5, 0.6, 0.7, 0.1])
     monkeypatch.setattr(
-        fitting,
+        classification,
         "losses",
         lambda *_: {"val_loss": next(judged), "val_auc": 0.5, "val_accuracy": 0.5},
     )

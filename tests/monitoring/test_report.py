@@ -21,9 +21,10 @@ from diagnosis.monitoring.rates import Rate, effective, rate
 from diagnosis.monitoring.report import Report
 from diagnosis.monitoring.scope import Scope
 from diagnosis.monitoring.tables import Table
-from ml import reference
-from ml.images import AREA_MEANS, Preparation, Radiograph
-from ml.metrics import wilson
+from ml.evaluation import reference_histograms
+from ml.images.preprocessing import AREA_MEANS, Preparation
+from ml.images.radiograph import Radiograph
+from ml.metrics.classification import wilson
 from pneumoweb.accounts.models import Clinic, User
 from tests.support.factories import (
     CARD,
@@ -272,7 +273,7 @@ def described() -> dict[str, Any]:
         Radiograph(generator.normal(100 + 30 * t, 20, (96, 96)).clip(0, 255).astype(np.uint8), 8, "PNG")
         for t in targets
     ]
-    return reference.describe(
+    return reference_histograms.describe(
         films,
         _probabilities(targets, generator),
         targets,

@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from diagnosis import evaluation, holdout
 from diagnosis.models import Evaluation, EvaluationFilm, Film, ModelVersion
-from ml import known
-from ml.fingerprint import fingerprint
-from ml.images import read_radiograph
+from ml.data import training_films
+from ml.images.perceptual_hash import fingerprint
+from ml.images.reader import read_radiograph
 from pneumoweb.accounts.models import User
 from tests.support.factories import FilmFactory, ModelVersionFactory, make_user
 from tests.support.pictures import png
@@ -117,9 +117,9 @@ def test_films_that_taught_a_version_elsewhere_are_left_out_and_said(
     settings.BASE_DATASET, settings.TRAINING_DIR = data_set(tmp_path / "base", 20), tmp_path
     of_base = list(holdout.base())
     told = [fingerprint(read_radiograph(sample_films(5)[0])), of_base[0].print]
-    monkeypatch.setattr(known, "FILE", tmp_path / "known.npz")
-    known.keep({production.card["data"]["hash"]: told}, known.FILE)
-    alike = len(known.known([film.print for film in of_base], production.card))
+    monkeypatch.setattr(training_films, "FILE", tmp_path / "known.npz")
+    training_films.keep({production.card["data"]["hash"]: told}, training_films.FILE)
+    alike = len(training_films.known([film.print for film in of_base], production.card))
     assert 1 <= alike < len(of_base)
     asked = evaluation.request(candidate_of(tmp_path), staff)
     assert not evaluation.work()

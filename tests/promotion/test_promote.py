@@ -26,7 +26,7 @@ from diagnosis.models import (
     StageChange,
 )
 from diagnosis.registry import PromotionRefused
-from ml import artifact
+from ml.artifact import folder
 from tests.support.factories import FilmFactory, ModelVersionFactory, PredictionFactory, make_user
 from tests.support.processes import WORKER, Broker, Child, wait_for
 from tests.support.samples import sample_films
@@ -266,7 +266,7 @@ def test_a_damaged_copy_on_a_worker_is_fetched_again(
     assert copy.is_relative_to(tmp_path)
     (copy / "model.tflite").write_bytes(b"cut off")
     assert registry.local_artifact(production) == copy
-    artifact.check(copy)
+    folder.check(copy)
 
 
 @pytest.mark.django_db

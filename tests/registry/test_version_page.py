@@ -6,8 +6,8 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from diagnosis.models import ModelVersion
-from ml.lineage import NOT_ON_RECORD
-from ml.metrics import INTERVALS
+from ml.artifact.lineage import NOT_ON_RECORD
+from ml.metrics.classification import INTERVALS
 from pneumoweb.accounts.models import User
 from tests.support.factories import ModelVersionFactory, make_user
 

@@ -12,7 +12,8 @@ from django.db import IntegrityError, transaction
 
 from diagnosis import inference, intake, registry
 from diagnosis.models import ModelVersion, Prediction, StageChange
-from ml import artifact
+from ml import errors
+from ml.artifact import folder as artifact_folder
 from tests.support.factories import FilmFactory, ModelVersionFactory, make_user
 from tests.support.processes import WORKER, Broker, Child, wait_for
 from tests.support.samples import sample_films
@@ -22,12 +23,12 @@ Stage = ModelVersion.Stage
 
 def another(folder: Path, name: str = "another-1", **changes: object) -> Path:
     """Return a whole artifact that differs from the shipped one by its card."""
-    shutil.copytree(artifact.SHIPPED, folder)
-    card = artifact.load_card(folder)
+    shutil.copytree(artifact_folder.SHIPPED, folder)
+    card = artifact_folder.load_card(folder)
     card.name = name
     for field, value in changes.items():
         setattr(card, field, value)
-    artifact.seal(folder, card)
+    artifact_folder.seal(folder, card)
     return folder
 
 
@@ -39,7 +40,7 @@ def test_an_import_is_a_candidate_and_is_done_once(tmp_path: Path) -> None:
     assert registry.import_artifact(source) == version
     assert StageChange.objects.count() == 1
     shutil.rmtree(source)
-    assert artifact.load_card(registry.local_artifact(version)).name == "another-1"
+    assert artifact_folder.load_card(registry.local_artifact(version)).name == "another-1"
 
 
 @pytest.mark.django_db
@@ -48,7 +49,7 @@ def test_a_changed_file_is_not_imported(name: str, tmp_path: Path) -> None:
     source = another(tmp_path / "source")
     with (source / name).open("ab") as file:
         file.write(b"\0")
-    with pytest.raises(artifact.ArtifactError, match=name):
+    with pytest.raises(errors.ArtifactError, match=name):
         registry.import_artifact(source)
     assert not ModelVersion.objects.exists()
 
@@ -109,7 +110,7 @@ def test_a_version_whose_card_was_replaced_is_not_promoted(production: ModelVers
     version = registry.import_artifact(another(tmp_path / "source"))
     stored = Path(default_storage.path(f"models/{version.artifact_hash}"))
     shutil.rmtree(stored)
-    shutil.copytree(artifact.SHIPPED, stored)
+    shutil.copytree(artifact_folder.SHIPPED, stored)
     with pytest.raises(registry.PromotionRefused, match="not the one that was registered"):
         registry.promote(version, by=None, reason="Better")
     assert registry.production() == production
@@ -177,18 +178,21 @@ def test_a_process_keeps_no_more_than_two_models(tmp_path: Path) -> None:
 def test_on_a_fresh_site_the_newest_shipped_version_goes_into_production(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(artifact, "SHIPPED_BEFORE", (another(tmp_path / "source", name="earlier-1"),))
+    monkeypatch.setattr(artifact_folder, "SHIPPED_BEFORE", (another(tmp_path / "source", name="earlier-1"),))
     for _ in range(2):
         registry.register_shipped()
         stages = dict(ModelVersion.objects.values_list("name", "stage"))
-        assert stages == {"earlier-1": "retired", artifact.load_card(artifact.SHIPPED).name: "production"}
+        assert stages == {
+            "earlier-1": "retired",
+            artifact_folder.load_card(artifact_folder.SHIPPED).name: "production",
+        }
 
 
 @pytest.mark.django_db
 def test_a_newer_shipped_version_waits_where_another_is_in_production(
     production: ModelVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(artifact, "SHIPPED", another(tmp_path / "source", name="newer-2"))
+    monkeypatch.setattr(artifact_folder, "SHIPPED", another(tmp_path / "source", name="newer-2"))
     registry.register_shipped()
     assert registry.production() == production
     assert ModelVersion.objects.get(name="newer-2").stage == "candidate"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from diagnosis import inference
 from diagnosis.models import Prediction
-from ml.images import Radiograph
-from ml.predict import Answer
+from ml.images.radiograph import Radiograph
+from ml.serving.predictor import Answer
 
 _store, _read = inference._store, inference._read
 _stores = count(1)

@@ -13,8 +13,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ComputedRadiographyImageStorage, JPEG2000Lossless
 
-from ml.dicom import read_dicom
-from ml.dicomwrite import write_film
+from ml.data.dicom_writer import write_film
+from ml.images.dicom import read_dicom
 from tests.support.pictures import film_array
 
 SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"

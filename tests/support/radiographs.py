@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.images import Radiograph
+from ml.images.radiograph import Radiograph
 
 SAMPLES = Path(__file__).resolve().parents[2] / "ml" / "samples"
 FILES = ("model.keras", "model.tflite", "gate.npz", "card.json", "MODEL_CARD.md")

@@ -17,19 +17,19 @@ from diagnosis.models import (
     SplitGroup,
     StageChange,
 )
-from ml import artifact
+from ml.artifact import folder as artifact_folder
 from pneumoweb.accounts.models import User
 from tests.support.factories import AnswerFactory, FilmFactory, ModelVersionFactory, make_user
 
 
 def candidate_artifact(folder: Path, name: str = "candidate-1", **changes: object) -> Path:
     """Return a whole artifact that differs from the shipped one by its card."""
-    shutil.copytree(artifact.SHIPPED, folder)
-    card = artifact.load_card(folder)
+    shutil.copytree(artifact_folder.SHIPPED, folder)
+    card = artifact_folder.load_card(folder)
     card.name = name
     for field, value in changes.items():
         setattr(card, field, value)
-    artifact.seal(folder, card)
+    artifact_folder.seal(folder, card)
     return folder
 
 

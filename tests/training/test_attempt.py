@@ -14,9 +14,10 @@ import pytest
 from diagnosis import registry, training, training_attempt, training_child
 from diagnosis.models import ModelVersion, Patient, Study, TrainingRun
 from diagnosis.training_child import ChildFailed
-from ml import artifact, known
-from ml.fingerprint import fingerprint
-from ml.images import read_radiograph
+from ml.artifact import folder
+from ml.data import training_films
+from ml.images.perceptual_hash import fingerprint
+from ml.images.reader import read_radiograph
 from pneumoweb.processes import command_of
 from tests.support.processes import descendants
 from tests.support.training_data import FILMS, confirm_films, wish
@@ -43,7 +44,7 @@ def test_a_run_ends_as_one_candidate_with_lineage(child: list[list[str]], produc
     assert run.data["holdout PNEUMONIA"] == 1
     assert run.disagreements == [{"film": films[0].pk, "label": "NORMAL", "probability": 0.9}]
     assert not training.folder_of(run).exists()
-    artifact.check(registry.local_artifact(run.version))
+    folder.check(registry.local_artifact(run.version))
     lines = run.manifest.open("rb").read().decode().splitlines()
     assert len(lines) == 1 + len(films)
 
@@ -93,8 +94,8 @@ def test_validation_films_that_taught_the_version_before_are_told_in_log_and_car
     run = wish(from_production=True, mode="head", architecture="sequential")
     with films[8].file.open() as file:
         told = fingerprint(read_radiograph(file.read()))
-    monkeypatch.setattr(known, "FILE", tmp_path / "known.npz")
-    known.keep({production.card["data"]["hash"]: [told]}, known.FILE)
+    monkeypatch.setattr(training_films, "FILE", tmp_path / "known.npz")
+    training_films.keep({production.card["data"]["hash"]: [told]}, training_films.FILE)
     about: list[str] = []
     inner = training_attempt.run_child
 
@@ -165,7 +166,7 @@ def test_a_killed_training_goes_on_from_its_epoch_and_ends_as_one_whole_candidat
     assert any("ended by signal 9" in entry["words"] for entry in run.log)
     assert run.version
     assert ModelVersion.objects.count() == 2, "the one of the reviewed predictions beside it"
-    card = artifact.check(registry.local_artifact(run.version))
+    card = folder.check(registry.local_artifact(run.version))
     assert card.history == run.history
     assert card.data["films"] == {"NORMAL": 6, "PNEUMONIA": 6}
     assert run.manifest_sha256 in card.data["description"]

@@ -7,7 +7,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 
 from diagnosis import evaluation, promotion, registry
 from diagnosis.models import ModelVersion
-from ml.artifact import ArtifactError
+from ml.errors import ArtifactError
 from pneumoweb.storage import StorageAway
 
 

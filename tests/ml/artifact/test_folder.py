@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ml import artifact
-from ml.artifact import SHIPPED, SHIPPED_BEFORE, ArtifactError
+from ml.artifact import folder, model_card
+from ml.artifact.folder import SHIPPED, SHIPPED_BEFORE
+from ml.errors import ArtifactError
 from tests.support.radiographs import FILES, PICTURES
 
 
@@ -18,7 +19,7 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("directory", [*SHIPPED_BEFORE, SHIPPED], ids=lambda d: d.name)
 def test_a_shipped_model_is_whole_and_small(directory: Path) -> None:
-    card = artifact.check(directory)
+    card = folder.check(directory)
     assert set(card.files) - PICTURES == set(FILES) - {"card.json"}
     assert sum(path.stat().st_size for path in directory.iterdir()) < 20_000_000
     assert card.name == directory.name
@@ -26,7 +27,7 @@ def test_a_shipped_model_is_whole_and_small(directory: Path) -> None:
 
 
 def test_the_original_idea_is_among_them() -> None:
-    card = artifact.load_card(SHIPPED_BEFORE[0])
+    card = folder.load_card(SHIPPED_BEFORE[0])
     assert (card.name, card.architecture, card.input_size) == ("sequential-2", "sequential", 62)
 
 
@@ -36,39 +37,39 @@ def test_a_changed_file_is_found(copy: Path, name: str) -> None:
     content[len(content) // 2] ^= 1
     (copy / name).write_bytes(bytes(content))
     with pytest.raises(ArtifactError, match=name):
-        artifact.check(copy)
+        folder.check(copy)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_found(copy: Path, name: str) -> None:
     (copy / name).unlink()
     with pytest.raises(ArtifactError, match=name):
-        artifact.check(copy)
+        folder.check(copy)
 
 
 def test_the_hash_stands_for_every_file(copy: Path) -> None:
-    before = artifact.artifact_hash(copy)
-    assert before == artifact.artifact_hash(SHIPPED)
+    before = folder.artifact_hash(copy)
+    assert before == folder.artifact_hash(SHIPPED)
     card = json.loads((copy / "card.json").read_text())
     card["files"]["model.tflite"] = "0" * 64
     (copy / "card.json").write_text(json.dumps(card))
-    assert artifact.artifact_hash(copy) != before
+    assert folder.artifact_hash(copy) != before
 
 
 @pytest.mark.parametrize("content", ["", "not JSON", "[]", "{}", '{"name": "x"}'])
 def test_a_card_that_is_none(copy: Path, content: str) -> None:
     (copy / "card.json").write_text(content)
     with pytest.raises(ArtifactError, match=r"card\.json"):
-        artifact.load_card(copy)
+        folder.load_card(copy)
 
 
 def test_a_card_cannot_point_outside_its_folder(copy: Path) -> None:
     (copy.parent / "secret").write_text("x")
     card = json.loads((copy / "card.json").read_text())
-    card["files"]["../secret"] = artifact.sha256(copy.parent / "secret")
+    card["files"]["../secret"] = folder.sha256(copy.parent / "secret")
     (copy / "card.json").write_text(json.dumps(card))
     with pytest.raises(ArtifactError, match="outside"):
-        artifact.check(copy)
+        folder.check(copy)
 
 
 def test_a_card_must_hash_what_is_loaded(copy: Path) -> None:
@@ -76,17 +77,17 @@ def test_a_card_must_hash_what_is_loaded(copy: Path) -> None:
     del card["files"]["gate.npz"]
     (copy / "card.json").write_text(json.dumps(card))
     with pytest.raises(ArtifactError, match=r"gate\.npz"):
-        artifact.check(copy)
+        folder.check(copy)
 
 
 def test_a_folder_without_a_card_has_no_hash(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no model folder"):
-        artifact.artifact_hash(tmp_path)
+        folder.artifact_hash(tmp_path)
 
 
 @pytest.mark.parametrize("directory", [*SHIPPED_BEFORE, SHIPPED], ids=lambda d: d.name)
 def test_the_card_says_what_others_read(directory: Path) -> None:
-    card = artifact.load_card(directory).as_dict()
+    card = folder.load_card(directory).as_dict()
     for name in ("auc", "accuracy", "sensitivity", "specificity"):
         low, high = card["metrics"][f"{name}_ci"]
         assert 0 <= low <= card["metrics"][name] <= high <= 1
@@ -105,8 +106,8 @@ def test_the_card_says_what_others_read(directory: Path) -> None:
 
 @pytest.mark.parametrize("directory", [*SHIPPED_BEFORE, SHIPPED], ids=lambda d: d.name)
 def test_the_model_card_is_made_from_the_card(directory: Path) -> None:
-    card = artifact.load_card(directory)
-    text = artifact.describe(card)
+    card = folder.load_card(directory)
+    text = model_card.describe(card)
     assert (directory / "MODEL_CARD.md").read_text() == text
     assert f"{card.metrics['auc']:.3f}" in text
     assert "Decision support" in text

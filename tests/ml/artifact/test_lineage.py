@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ml import artifact, dataset, fitting, lineage
-from ml.artifact import Card
+from ml import errors
+from ml.artifact import folder, lineage, model_card
+from ml.artifact.card import Card
+from ml.data import dataset
 from ml.train import Second, TrainingError, train
+from ml.training import loop
 
 OURS = {"hash": "ours", "held_back_hash": "a fifth"}
 THEIRS = {"hash": "theirs", "held_back_hash": "a quarter"}
@@ -18,7 +21,7 @@ OTHER_SIDES = {"hash": "theirs", "held_back_hash": "another quarter"}
 @pytest.fixture
 def card() -> Card:
     """One that learned from one population."""
-    found = artifact.load_card(artifact.SHIPPED_BEFORE[0])
+    found = folder.load_card(folder.SHIPPED_BEFORE[0])
     found.data |= {"hash": "ours", "split_hash": "a fifth"}
     return found
 
@@ -39,7 +42,7 @@ def test_what_a_card_does_not_tell_counts_as_learned(card: Card) -> None:
     child = copy.deepcopy(card)
     child.history = []
     child.data["inherited"] = lineage.inherited(child, [card])
-    assert "hash of the set: one that no card names." in artifact.describe(child)
+    assert "hash of the set: one that no card names." in model_card.describe(child)
     for one in (card, child):
         lineage.refuse_if_learned(one, OURS, None)
         with pytest.raises(TrainingError, match="no card says from which films"):
@@ -63,9 +66,9 @@ def test_a_second_population_keeps_its_sides(
     films: Path, other_films: Path, drawn_of_both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A version that learned from some of it neither starts nor teaches one that would be judged by them."""
-    monkeypatch.setattr("ml.draws.BATCH", 8)
+    monkeypatch.setattr("ml.training.sampler.BATCH", 8)
     shutil.copytree(drawn_of_both, tmp_path / "first")
-    first = artifact.load_card(tmp_path / "first")
+    first = folder.load_card(tmp_path / "first")
     assert set(first.data["second"]) == {"hash", "held_back_hash"}
     moved = tmp_path / "moved"
     shutil.copytree(other_films, moved)
@@ -81,13 +84,13 @@ def test_a_second_population_keeps_its_sides(
         with pytest.raises(TrainingError, match="first has learned from films that would now be held back"):
             train(films, tmp_path / "x", epochs=1, seed=5, also=Second(moved), **way)
 
-    def stop(progress: fitting.Progress) -> None:
+    def stop(progress: loop.Progress) -> None:
         if progress.finished_epoch:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train(films, tmp_path / "stopped", epochs=2, seed=5, also=Second(other_films), progress=stop)
-    with pytest.raises(fitting.ResumeError):
+    with pytest.raises(errors.ResumeError):
         train(films, tmp_path / "stopped", epochs=2, seed=5, also=Second(moved))
     again = train(
         films, tmp_path / "again", epochs=1, seed=5, init=tmp_path / "first", also=Second(other_films)
@@ -96,12 +99,12 @@ def test_a_second_population_keeps_its_sides(
     assert "inherited" not in again.data
     child = train(films, tmp_path / "child", epochs=1, seed=5, init=tmp_path / "first", mode="head")
     assert child.data["inherited"] == [first.data["second"]]
-    told = (tmp_path / "child" / artifact.MODEL_CARD).read_text()
+    told = (tmp_path / "child" / folder.MODEL_CARD).read_text()
     known = first.data["second"]["hash"][:12]
     assert f"also learned from other films, by the hash of the set: `{known}`." in told
     with pytest.raises(TrainingError, match="child has learned from films that would now be held back"):
         train(films, tmp_path / "x", epochs=1, seed=5, init=tmp_path / "child", also=Second(moved))
     del first.data["second"]
-    artifact.seal(tmp_path / "first", first)
+    folder.seal(tmp_path / "first", first)
     with pytest.raises(TrainingError, match="no card says from which films"):
         train(films, tmp_path / "x", epochs=1, seed=5, init=tmp_path / "first", also=Second(other_films))

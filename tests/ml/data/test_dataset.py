@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml import dataset
-from ml.dataset import LABELS, DatasetError, LabelledFilm, folds, patient_of, read_folder, split
+from ml.data import dataset
+from ml.data.dataset import LABELS
+from ml.errors import DatasetError
+from ml.data.dataset import LabelledFilm
+from ml.data.dataset import folds
+from ml.data.dataset import patient_of
+from ml.data.dataset import read_folder
+from ml.data.dataset import split
 from tests.support.dicoms import dx
 from tests.support.radiographs import data_set
 from tests.support.radiographs import grey

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ml import calibration, dataset, fitting, metrics
-from ml.calibration import Read
-from ml.material import Prepared, Proof, Second, SecondPopulation, prepare
-from ml.stress import STRESSES
+from ml.data import dataset
+from ml.evaluation import calibration
+from ml.evaluation.calibration import Read
+from ml.images.perturbations import STRESSES
+from ml.metrics import classification
+from ml.training import recipes
+from ml.training.cohorts import Prepared, Proof, Second, SecondPopulation, prepare
 from tests.support.radiographs import data_set
 
 SEED = 5
@@ -20,7 +23,7 @@ NONE = SecondPopulation(Proof(), None, SEED)
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     films = dataset.read_folder(data_set(tmp_path_factory.mktemp("many") / "films", 18))
-    return prepare(films, dataset.split(films, 0.4, SEED), 62, fitting.recipe_of("sequential"))
+    return prepare(films, dataset.split(films, 0.4, SEED), 62, recipes.recipe_of("sequential"))
 
 
 def stress_of(prepared: Prepared) -> dict[str, NDArray[np.float64]]:
@@ -35,7 +38,7 @@ def test_the_temperature_is_that_of_all_films(prepared: Prepared) -> None:
     found = calibration.calibrate(Read(prepared, stress, NONE, np.zeros(0)), SEED)
     targets = np.tile(prepared.validation_targets, len(stress))
     logits = np.concatenate(list(stress.values()))
-    expected = metrics.fit_temperature(targets, logits, fitting.balanced(targets))
+    expected = classification.fit_temperature(targets, logits, classification.balanced(targets))
     assert found["temperature"] == pytest.approx(expected, abs=1e-4)
     assert found["folds"]["parts"] == calibration.FOLDS
     assert found["folds"]["sentence"].startswith("With the temperature that the other 4 parts choose")

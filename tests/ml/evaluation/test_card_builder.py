@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ml import fitting
-from ml.dataset import LABELS, LabelledFilm, Split
-from ml.images import Preparation, Radiograph
-from ml.material import Prepared, Proof, SecondPopulation
-from ml.proof import prove_subgroups
+from ml.data.dataset import LABELS, LabelledFilm, Split
+from ml.evaluation.card_builder import prove_subgroups
+from ml.images.preprocessing import Preparation
+from ml.images.radiograph import Radiograph
+from ml.training import recipes
+from ml.training.cohorts import Prepared, Proof, SecondPopulation
 from tests.support.radiographs import chest
 
 
@@ -28,8 +29,8 @@ def test_views_and_kinds_of_pneumonia_are_told_apart() -> None:
     nothing = np.zeros((0, 62, 62, 1), dtype=np.float32)
     prepared = Prepared(
         split=Split((), films),
-        recipe=fitting.RECIPES["sequential"],
-        preparation=Preparation(62, fitting.RECIPES["sequential"].preprocessing),
+        recipe=recipes.RECIPES["sequential"],
+        preparation=Preparation(62, recipes.RECIPES["sequential"].preprocessing),
         films=list(films),
         train=nothing,
         train_targets=np.zeros(0, dtype=np.int64),

@@ -7,10 +7,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ml import gate
-from ml.artifact import SHIPPED, SHIPPED_BEFORE, load_card
-from ml.gate import GateParameters, population_findings
-from ml.images import Radiograph, read_radiograph
+from ml.artifact.folder import SHIPPED, SHIPPED_BEFORE, load_card
+from ml.images.radiograph import Radiograph
+from ml.images.reader import read_radiograph
+from ml.serving import gate
+from ml.serving.gate import GateParameters
+from ml.serving.population import population_findings
 from tests.support.radiographs import SAMPLES, film, grey
 
 PATHS = sorted(SAMPLES.glob("synthetic-*.png"))

@@ -7,8 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ml import artifact, dataset, fitting, gateproof, projection, strangers
-from ml.material import Prepared, Proof, SecondPopulation, prepare
+from ml.artifact import folder
+from ml.data import dataset
+from ml.gate import report
+from ml.research import drr, package_pictures
+from ml.training import recipes
+from ml.training.cohorts import Prepared, Proof, SecondPopulation, prepare
 from tests.support.radiographs import CELL, phantom
 
 SEED = 5
@@ -17,12 +21,12 @@ SEED = 5
 @pytest.fixture(scope="module")
 def prepared(films: Path) -> Prepared:
     found = dataset.read_folder(films)
-    return prepare(found, dataset.split(found, seed=SEED), 62, fitting.recipe_of("sequential"))
+    return prepare(found, dataset.split(found, seed=SEED), 62, recipes.recipe_of("sequential"))
 
 
 @pytest.fixture(scope="module")
 def taught(prepared: Prepared) -> SimpleNamespace:
-    parameters, entry = gateproof.teach(prepared, SecondPopulation(Proof(), None, SEED), SEED)
+    parameters, entry = report.teach(prepared, SecondPopulation(Proof(), None, SEED), SEED)
     return SimpleNamespace(parameters=parameters, entry=entry)
 
 
@@ -43,10 +47,10 @@ def test_a_taught_gate_knows_its_films(prepared: Prepared, taught: SimpleNamespa
 def test_the_ct_of_a_chest_teaches_and_measures_a_gate(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    teaching, measuring = (projection.chest(phantom(seed), (CELL,) * 3) for seed in (0, 7))
-    monkeypatch.setattr(strangers, "teaching_chests", lambda: (teaching,))
-    monkeypatch.setattr(strangers, "measuring_chests", lambda: (measuring,))
-    _, entry = gateproof.teach(prepared, SecondPopulation(Proof(), None, SEED), SEED)
+    teaching, measuring = (drr.chest(phantom(seed), (CELL,) * 3) for seed in (0, 7))
+    monkeypatch.setattr(package_pictures, "teaching_chests", lambda: (teaching,))
+    monkeypatch.setattr(package_pictures, "measuring_chests", lambda: (measuring,))
+    _, entry = report.teach(prepared, SecondPopulation(Proof(), None, SEED), SEED)
     assert (
         ", and with the CT of 1 patient, as slices and as chest films from the side and oblique ones"
         in entry["description"]
@@ -64,15 +68,15 @@ def test_films_kept_as_bytes_teach_the_same(prepared: Prepared, taught: SimpleNa
     recipe = replace(prepared.recipe, bytes=True)
     stored = prepare(found, dataset.split(found, seed=SEED), 62, recipe)
     assert stored.train.dtype == np.uint8
-    parameters, _ = gateproof.teach(stored, SecondPopulation(Proof(), None, SEED), SEED)
+    parameters, _ = report.teach(stored, SecondPopulation(Proof(), None, SEED), SEED)
     np.testing.assert_allclose(parameters.mean, taught.parameters.mean, atol=0.02)
 
 
 def test_a_gate_that_is_taken_over_is_the_same_and_measured_anew(prepared: Prepared) -> None:
-    shipped = artifact.load_card(artifact.SHIPPED)
+    shipped = folder.load_card(folder.SHIPPED)
     none = SecondPopulation(Proof(), None, SEED)
-    parameters, entry = gateproof.take_over(artifact.SHIPPED, prepared, none, SEED)
-    with np.load(artifact.SHIPPED / artifact.GATE_FILE) as kept:
+    parameters, entry = report.take_over(folder.SHIPPED, prepared, none, SEED)
+    with np.load(folder.SHIPPED / folder.GATE_FILE) as kept:
         for name in kept.files:
             np.testing.assert_array_equal(getattr(parameters, name), kept[name], err_msg=name)
     assert entry["limits"] == shipped.gate["limits"]

@@ -17,8 +17,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from ml.dicom import DicomFilm, read_dicom
-from ml.images import ImageError, read_radiograph
+from ml.images.dicom import DicomFilm, read_dicom
+from ml.images.errors import ImageError
+from ml.images.reader import read_radiograph
 from tests.support.dicoms import (
     REFUSED,
     SHIPPED,
@@ -75,7 +76,7 @@ SAME = [
 def test_pydicoms_own_film_is_the_same_however_it_is_compressed(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ml.images.MIN_SIDE", 64)
+    monkeypatch.setattr("ml.images.radiograph.MIN_SIDE", 64)
     content, dataset = as_cr(name)
     film = read_dicom(content)
     reference = dcmread(SHIPPED / "MR_small.dcm").pixel_array
@@ -211,5 +212,5 @@ def test_damaged_files_never_raise_anything_else(capfd: pytest.CaptureFixture[st
 def test_pydicom_is_only_imported_for_dicom() -> None:
     import subprocess
 
-    script = "import sys, ml.images, ml.predict; sys.exit('pydicom' in sys.modules)"
+    script = "import sys, ml.images.radiograph, ml.predict; sys.exit('pydicom' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -8,8 +8,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
-from ml.dicom import read_dicom
-from ml.greyscale import render
+from ml.images.dicom import read_dicom
+from ml.images.dicom_grayscale import render
 from tests.support.dicoms import SHIPPED, dx, stored, table, values_of
 
 

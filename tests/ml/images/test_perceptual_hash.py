@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.fingerprint import NEAR, fingerprint, near
-from ml.images import read_radiograph
+from ml.images.perceptual_hash import NEAR, fingerprint, near
+from ml.images.reader import read_radiograph
 from tests.support.radiographs import jpeg
 from tests.support.samples import SAMPLES
 

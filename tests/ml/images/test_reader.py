@@ -15,13 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ml import images
-from ml.images import Radiograph, fit, read_radiograph, standardise, thumbnail, to_png
+from ml.images import errors, preprocessing
+from ml.images.preprocessing import fit, standardise
+from ml.images.radiograph import Radiograph, thumbnail, to_png
+from ml.images.reader import read_radiograph
 from tests.support.radiographs import chest, film, grey, jpeg, png
 
 
-def refusal(content: bytes) -> images.ImageError:
-    with pytest.raises(images.ImageError) as caught:
+def refusal(content: bytes) -> errors.ImageError:
+    with pytest.raises(errors.ImageError) as caught:
         read_radiograph(content)
     message = str(caught.value)
     assert message.endswith(".")
@@ -147,7 +149,7 @@ def test_broken_content_never_raises_anything_else(data: st.DataObject) -> None:
     )
     for _ in range(data.draw(st.integers(1, 8))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    with contextlib.suppress(images.ImageError):
+    with contextlib.suppress(errors.ImageError):
         assert read_radiograph(bytes(content)).pixels.size > 0
 
 
@@ -274,17 +276,17 @@ def test_a_full_size_film_and_its_copy_are_prepared_nearly_alike() -> None:
     copy = np.asarray(Image.fromarray(large).resize((224, 224), Image.Resampling.BILINEAR))
 
     def apart(rule: str) -> float:
-        preparation = images.Preparation(160, rule)
+        preparation = preprocessing.Preparation(160, rule)
         return float(np.abs(preparation(film(large)) - preparation(film(copy))).mean())
 
-    assert apart(images.SMOOTHED) < 0.5 * apart(images.AREA_MEANS)
+    assert apart(preprocessing.SMOOTHED) < 0.5 * apart(preprocessing.AREA_MEANS)
 
 
 @pytest.mark.parametrize("size", [(224, 224), (2000, 1600), (130, 900), (128, 128)])
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
 def test_the_smooth_rule_takes_every_size_and_depth(size: tuple[int, int], depth: type) -> None:
     ramp: Any = np.linspace(0, np.iinfo(depth).max, size[1]).astype(depth)
-    found = images.Preparation(160, images.SMOOTHED).fit(film(np.tile(ramp, (size[0], 1))))
+    found = preprocessing.Preparation(160, preprocessing.SMOOTHED).fit(film(np.tile(ramp, (size[0], 1))))
     assert found.shape == (160, 160)
     np.testing.assert_allclose(
         found[3:-3, 3:-3], np.tile((np.arange(160) + 0.5) / 160, (160, 1))[3:-3, 3:-3], atol=0.01
@@ -296,8 +298,8 @@ def test_the_smooth_rule_takes_every_size_and_depth(size: tuple[int, int], depth
 def test_the_fast_means_are_those_of_the_box_filter(size: tuple[int, int], depth: type) -> None:
     top = np.iinfo(depth).max
     pixels: Any = np.random.default_rng(2).integers(0, top, size, dtype=depth)
-    slow = images.resize(pixels.astype(np.float32), 62)
-    assert float(np.abs(images.resize(pixels, 62) - slow).max()) <= 1e-5 * top
+    slow = preprocessing.resize(pixels.astype(np.float32), 62)
+    assert float(np.abs(preprocessing.resize(pixels, 62) - slow).max()) <= 1e-5 * top
 
 
 def test_fit_is_between_zero_and_one_for_both_depths() -> None:
@@ -324,7 +326,7 @@ def test_a_thumbnail_is_never_larger_than_the_film() -> None:
 
 def test_reading_needs_no_deep_learning_library() -> None:
     code = (
-        "import sys, ml.images, ml.artifact; "
+        "import sys, ml.images.radiograph, ml.artifact.folder; "
         "found = {'tensorflow', 'keras', 'sklearn', 'django', 'scipy'} & set(sys.modules); "
         "sys.exit(', '.join(found) or 0)"
     )

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ml import operating, paired
-from ml.metrics import auc
+from ml.metrics import paired, thresholds
+from ml.metrics.classification import auc
 
 
 def test_mcnemar_is_the_exact_test() -> None:
@@ -83,11 +83,11 @@ def test_a_class_that_is_missing_is_said() -> None:
 def test_the_highest_threshold_that_reaches_a_sensitivity(wanted: float, threshold: float) -> None:
     probabilities = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 0.05, 0.95]
     targets = [1] * 10 + [0, 0]
-    assert operating.threshold_for(targets, probabilities, wanted) == pytest.approx(threshold, abs=1e-9)
+    assert thresholds.threshold_for(targets, probabilities, wanted) == pytest.approx(threshold, abs=1e-9)
 
 
 def test_no_sensitivity_without_an_ill_film() -> None:
     with pytest.raises(ValueError, match="No film"):
-        operating.threshold_for([0], [0.4], 0.9)
+        thresholds.threshold_for([0], [0.4], 0.9)
     with pytest.raises(ValueError, match="above 0"):
-        operating.threshold_for([1], [0.4], 0)
+        thresholds.threshold_for([1], [0.4], 0)

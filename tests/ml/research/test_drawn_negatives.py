@@ -4,29 +4,32 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ml import drawings, gate, gatefit, strangers
-from ml.images import fit, read_radiograph, resize, standardise
+from ml.gate import fitting
+from ml.images.preprocessing import fit, resize, standardise
+from ml.images.reader import read_radiograph
+from ml.research import drawn_negatives, package_pictures
+from ml.serving import gate
 from tests.support.radiographs import SAMPLES, chest, unit
 
 FILMS = np.stack([unit(chest(seed, False)) for seed in range(6)])
 
 
-@pytest.mark.parametrize("kind", drawings.KINDS)
+@pytest.mark.parametrize("kind", drawn_negatives.KINDS)
 def test_every_kind_is_drawn_in_range_and_anew(kind: str) -> None:
-    first, second = (drawings.draw(kind, FILMS, np.random.default_rng(seed)) for seed in (1, 2))
-    assert first.shape == (drawings.SIDE, drawings.SIDE)
+    first, second = (drawn_negatives.draw(kind, FILMS, np.random.default_rng(seed)) for seed in (1, 2))
+    assert first.shape == (drawn_negatives.SIDE, drawn_negatives.SIDE)
     assert first.dtype == np.float32
     assert 0.0 <= first.min() < first.max() <= 1.0
     assert not np.array_equal(first, second)
-    assert np.array_equal(first, drawings.draw(kind, FILMS, np.random.default_rng(1)))
+    assert np.array_equal(first, drawn_negatives.draw(kind, FILMS, np.random.default_rng(1)))
 
 
 def test_what_teaches_and_what_measures_come_from_different_packages() -> None:
-    assert not set(strangers.TEACHING) & set(strangers.MEASURING)
-    assert not set(strangers.TEACHING_CHESTS) & set(strangers.MEASURING_CHESTS)
-    found = strangers.measuring()
+    assert not set(package_pictures.TEACHING) & set(package_pictures.MEASURING)
+    assert not set(package_pictures.TEACHING_CHESTS) & set(package_pictures.MEASURING_CHESTS)
+    found = package_pictures.measuring()
     assert {stranger.source.split("/")[0] for stranger in found} >= {"pydicom", "sklearn"}
-    assert {stranger.kind for stranger in found} >= {strangers.SLICES, strangers.PHOTOGRAPHS}
+    assert {stranger.kind for stranger in found} >= {package_pictures.SLICES, package_pictures.PHOTOGRAPHS}
     for stranger in found:
         assert stranger.picture.ndim == 2
         assert 0.0 <= float(stranger.picture.min()) <= float(stranger.picture.max()) <= 1.0
@@ -67,9 +70,9 @@ def test_a_flat_picture_has_no_edges() -> None:
 def taught() -> gate.GateParameters:
     """A gate of drawn chests: few, so only what is plainly otherwise is asked of it."""
     many = np.stack([unit(chest(seed, seed % 2 == 0)) for seed in range(300, 420)])
-    parameters = gatefit.fit_gate(many, 1)
+    parameters = fitting.fit_gate(many, 1)
     other = [unit(chest(seed, seed % 2 == 0)) for seed in range(100, 140)]
-    return gatefit.with_limits(parameters, [[gate.likeness(fine(film), parameters) for film in other]])
+    return fitting.with_limits(parameters, [[gate.likeness(fine(film), parameters) for film in other]])
 
 
 def test_a_gate_that_was_taught_tells_films_from_the_rest(taught: gate.GateParameters) -> None:
@@ -80,7 +83,7 @@ def test_a_gate_that_was_taught_tells_films_from_the_rest(taught: gate.GateParam
     unseen = [unit(chest(seed, seed % 2 == 0)) for seed in range(200, 240)]
     assert refused(unseen) <= 0.05
     for kind in ("upside down", "turned left", "inverted"):
-        assert refused([gatefit.turned(film, kind) for film in unseen]) >= 0.9
+        assert refused([fitting.turned(film, kind) for film in unseen]) >= 0.9
     generator = np.random.default_rng(3)
     for kind in ("text", "charts", "noise", "slices of a head", "overlapping leaves, as in photographs"):
-        assert refused([drawings.draw(kind, FILMS, generator) for _ in range(20)]) >= 0.9
+        assert refused([drawn_negatives.draw(kind, FILMS, generator) for _ in range(20)]) >= 0.9

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ml import drawings, evidence, gate, gatefit, projection, strangers
-from ml.images import resize, standardise
+from ml.gate import fitting, report
+from ml.images.preprocessing import resize, standardise
+from ml.research import drawn_negatives, drr, package_pictures
+from ml.serving import gate
 from tests.support.radiographs import CELL, chest, phantom, unit
 
-FEW: dict[projection.View, tuple[int, ...]] = {
+FEW: dict[drr.View, tuple[int, ...]] = {
     "front": (-10, 0, 10),
     "oblique": (45, -50),
     "side": (60, 90, 120, -75),
@@ -24,76 +26,74 @@ FEW: dict[projection.View, tuple[int, ...]] = {
 def few_angles() -> Iterator[None]:
     """Every angle takes its time, and these are enough here."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(projection, "VIEWS", FEW)
+        patched.setattr(drr, "VIEWS", FEW)
         yield
 
 
 @pytest.fixture(scope="module")
-def taught() -> projection.Chest:
-    return projection.chest(phantom(), (CELL,) * 3)
+def taught() -> drr.Chest:
+    return drr.chest(phantom(), (CELL,) * 3)
 
 
 def test_beams_are_summed_in_centimetres_of_water() -> None:
     water = np.full((60, 50, 40), -1000, dtype=np.int16)
     water[10:50, 15:35, :] = 0
-    found = projection.chest(water, (5.0, 5.0, 5.0))
+    found = drr.chest(water, (5.0, 5.0, 5.0))
     straight = found.seen["front"][FEW["front"].index(0)]
     side = found.seen["side"][FEW["side"].index(90)]
     # 20 cells of 5 mm from front to back, 40 from left to right.
     assert float(np.median(straight[straight > 5])) == pytest.approx(10, rel=0.05)
     assert float(np.median(side[side > 10])) == pytest.approx(20, rel=0.05)
-    assert len(straight) == pytest.approx(40 * 5 / projection.SPACING, abs=2)
+    assert len(straight) == pytest.approx(40 * 5 / drr.SPACING, abs=2)
 
 
 def test_the_table_is_left_out() -> None:
-    bare, lying = (projection.chest(phantom(0, table), (CELL,) * 3) for table in (False, True))
+    bare, lying = (drr.chest(phantom(0, table), (CELL,) * 3) for table in (False, True))
     assert lying.seen["side"][1].sum() == pytest.approx(bare.seen["side"][1].sum(), rel=0.02)
 
 
 def test_a_ct_without_a_body_is_refused() -> None:
     with pytest.raises(ValueError, match="no body"):
-        projection.chest(np.full((20, 20, 20), -1000, np.int16), (5.0, 5.0, 5.0))
+        drr.chest(np.full((20, 20, 20), -1000, np.int16), (5.0, 5.0, 5.0))
 
 
-def test_films_are_in_range_and_the_same_for_the_same_generator(taught: projection.Chest) -> None:
-    first, again, other = (
-        projection.films([taught], "side", 3, np.random.default_rng(seed)) for seed in (1, 1, 2)
-    )
+def test_films_are_in_range_and_the_same_for_the_same_generator(taught: drr.Chest) -> None:
+    first, again, other = (drr.films([taught], "side", 3, np.random.default_rng(seed)) for seed in (1, 1, 2))
     for film, same, another in zip(first, again, other, strict=True):
-        assert film.shape == (projection.SIDE, projection.SIDE)
+        assert film.shape == (drr.SIDE, drr.SIDE)
         assert film.dtype == np.float32
         assert 0.0 <= film.min() < film.max() <= 1.0
         assert np.array_equal(film, same)
         assert not np.array_equal(film, another)
 
 
-def test_slices_lie_in_the_body_and_are_the_same_for_the_same_generator(taught: projection.Chest) -> None:
-    first, again = (projection.slices([taught], 30, np.random.default_rng(1)) for _ in range(2))
+def test_slices_lie_in_the_body_and_are_the_same_for_the_same_generator(taught: drr.Chest) -> None:
+    first, again = (drr.slices([taught], 30, np.random.default_rng(1)) for _ in range(2))
     for found, same in zip(first, again, strict=True):
-        assert found.shape == (projection.SIDE, projection.SIDE)
+        assert found.shape == (drr.SIDE, drr.SIDE)
         assert found.dtype == np.float32
         assert 0.0 <= found.min() < found.max() <= 1.0
         assert (found > 0).mean() > 0.1
         assert np.array_equal(found, same)
 
 
-def test_every_patient_is_drawn_however_few_are_asked_for_at_a_time(taught: projection.Chest) -> None:
+def test_every_patient_is_drawn_however_few_are_asked_for_at_a_time(taught: drr.Chest) -> None:
     """One at a time, as a gate is taught: the second of two patients is nothing but a blank."""
-    blank = projection.Chest(
+    blank = drr.Chest(
         taught.hounsfield * 0,
         taught.within,
         {view: tuple(one * 0 + 20 for one in seen) for view, seen in taught.seen.items()},
     )
     generator = np.random.default_rng(5)
     for draw in (
-        partial(projection.films, [taught, blank], "side", 1),
-        partial(projection.slices, [taught, blank], 1),
+        partial(drr.films, [taught, blank], "side", 1),
+        partial(drr.slices, [taught, blank], 1),
     ):
         flat = [float(np.ptp(found)) == 0 for _ in range(20) for found in draw(generator)]
         assert 3 < sum(flat) < 17
 
 
-def test_the_head_is_upwards(taught: projection.Chest) -> None:
+def test_the_head_is_upwards(taught: drr.Chest) -> None:
     """Lungs lie above the belly: the upper half lets more through."""
     seen = taught.seen["front"][FEW["front"].index(0)]
     middle = seen[:, seen.shape[1] // 4 : 3 * seen.shape[1] // 4]
@@ -101,22 +101,22 @@ def test_the_head_is_upwards(taught: projection.Chest) -> None:
 
 
 def test_a_gate_taught_with_a_ct_refuses_the_side_of_another_and_not_its_front(
-    taught: projection.Chest,
+    taught: drr.Chest,
 ) -> None:
-    other = projection.chest(phantom(7), (CELL, CELL, CELL))
+    other = drr.chest(phantom(7), (CELL, CELL, CELL))
     drawn = np.stack([unit(chest(seed, seed % 2 == 0)) for seed in range(300, 400)])
     generator = np.random.default_rng(4)
-    fronts = projection.films([taught], "front", 100, generator)
-    parameters = gatefit.fit_gate(np.concatenate([drawn, np.stack(fronts)]), 1, (), [taught])
+    fronts = drr.films([taught], "front", 100, generator)
+    parameters = fitting.fit_gate(np.concatenate([drawn, np.stack(fronts)]), 1, (), [taught])
     judging = [unit(chest(seed, False)) for seed in range(100, 130)]
-    judging += projection.films([taught], "front", 30, generator)
-    parameters = gatefit.with_limits(
+    judging += drr.films([taught], "front", 30, generator)
+    parameters = fitting.with_limits(
         parameters, [[gate.likeness(fine(film), parameters) for film in judging]]
     )
     from_the_side, oblique, from_the_front = (
         [
             gate.likeness_refusals(gate.likeness(fine(film), parameters), parameters)
-            for film in projection.films([other], view, 40, generator)
+            for film in drr.films([other], view, 40, generator)
         ]
         for view in ("side", "oblique", "front")
     )
@@ -125,7 +125,7 @@ def test_a_gate_taught_with_a_ct_refuses_the_side_of_another_and_not_its_front(
     assert np.mean([bool(reasons) for reasons in from_the_front]) < 0.2
     named = ["from the side" in reasons[0] for reasons in from_the_side if reasons]
     assert np.mean(named) > 0.5
-    rates = evidence._chest_rates("of another", [other], parameters, generator, 30)
+    rates = report._chest_rates("of another", [other], parameters, generator, 30)
     assert [row["pictures"] for row in rates] == [
         "chests from the side, of a CT of another",
         "chests seen obliquely, of a CT of another",
@@ -141,8 +141,10 @@ def fine(film: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def test_a_drawn_chest_from_the_side_is_taught_where_no_package_carries_a_ct() -> None:
     films = np.stack([unit(chest(seed, False)) for seed in range(2)])
-    found = gatefit._beside(films, (), np.random.default_rng(1))
-    assert np.array_equal(found, drawings.draw("chests from the side", films, np.random.default_rng(1)))
+    found = fitting._beside(films, (), np.random.default_rng(1))
+    assert np.array_equal(
+        found, drawn_negatives.draw("chests from the side", films, np.random.default_rng(1))
+    )
 
 
 def test_a_package_with_a_series_of_slices_is_read_in_millimetres(
@@ -169,7 +171,7 @@ def test_a_package_with_a_series_of_slices_is_read_in_millimetres(
         data.save_as(folder / f"{(place * 7) % 60:02}.dcm", enforce_file_format=True)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     (tmp_path / "carries_a_ct" / "__init__.py").touch()
-    scan = strangers._series("slices/*.dcm")("carries_a_ct")
+    scan = package_pictures._series("slices/*.dcm")("carries_a_ct")
     assert scan is not None
     volume, spacing = scan
     assert spacing == [CELL, CELL, CELL]
@@ -177,5 +179,5 @@ def test_a_package_with_a_series_of_slices_is_read_in_millimetres(
 
 
 def test_packages_that_are_not_installed_carry_no_ct() -> None:
-    assert strangers._nifti("data/cxr.nii.gz")("no_such_package_is_installed") is None
-    assert strangers._series("*.dcm")("no_such_package_is_installed") is None
+    assert package_pictures._nifti("data/cxr.nii.gz")("no_such_package_is_installed") is None
+    assert package_pictures._series("*.dcm")("no_such_package_is_installed") is None

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from ml import dataset, fitting, folds, foldtable
-from ml.dataset import DatasetError
-from ml.fitting import ResumeError
-from ml.folds import Plan, Population
-from ml.material import Second, TrainingError
+from ml.data import dataset
+from ml.errors import DatasetError, ResumeError, TrainingError
+from ml.research import fold_report, folds
+from ml.research.folds import Plan, Population
+from ml.training import loop
+from ml.training.cohorts import Second
 from tests.support.radiographs import data_set
 
 
@@ -67,26 +68,26 @@ def test_the_result_is_whole(films: Path, others: Path, out: Path) -> None:
 
 def test_a_card_tells_of_folds_of_its_own_films_alone(films: Path, out: Path, tmp_path: Path) -> None:
     known = dataset.data_hash(dataset.read_folder(films))
-    told = foldtable.for_card(out, known)["sentence"]
+    told = fold_report.for_card(out, known)["sentence"]
     assert "2 of them" in told
     assert re.search(r"On \d+ films of others, in folds as well, AUC \d\.\d{3} \(", told)
-    found = json.loads((out / foldtable.RESULT).read_text())
+    found = json.loads((out / fold_report.RESULT).read_text())
     (whole,) = found["together"]["second"]
     found["together"]["second"].append({**whole, "group": "films of others: PA", "n": 5})
-    (tmp_path / foldtable.RESULT).write_text(json.dumps(found))
-    assert "; PA, 5 of them, " in foldtable.for_card(tmp_path, known)["sentence"]
+    (tmp_path / fold_report.RESULT).write_text(json.dumps(found))
+    assert "; PA, 5 of them, " in fold_report.for_card(tmp_path, known)["sentence"]
     found["together"]["second"] = whole
-    (tmp_path / foldtable.RESULT).write_text(json.dumps(found))
+    (tmp_path / fold_report.RESULT).write_text(json.dumps(found))
     with pytest.raises(TrainingError, match=r"no result of ml\.folds"):
-        foldtable.for_card(tmp_path, known)
-    (tmp_path / foldtable.RESULT).unlink()
+        fold_report.for_card(tmp_path, known)
+    (tmp_path / fold_report.RESULT).unlink()
     with pytest.raises(TrainingError, match="folds of other films"):
-        foldtable.for_card(out, "0" * 64)
+        fold_report.for_card(out, "0" * 64)
     with pytest.raises(TrainingError, match=r"no result of ml\.folds"):
-        foldtable.for_card(tmp_path, known)
+        fold_report.for_card(tmp_path, known)
     (tmp_path / "folds.json").write_text("{}")
     with pytest.raises(TrainingError, match=r"no result of ml\.folds"):
-        foldtable.for_card(tmp_path, known)
+        fold_report.for_card(tmp_path, known)
 
 
 def test_nobody_teaches_or_chooses_who_is_held_back(films: Path, plan: Plan) -> None:
@@ -119,7 +120,7 @@ def test_it_goes_on_with_the_folds_that_are_missing(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a fold that was finished is trained again")
 
-    monkeypatch.setattr(fitting, "train_epochs", never)
+    monkeypatch.setattr(loop, "train_epochs", never)
     wished = ["--folds", "2", "--epochs", "1", "--also", str(others), "--second-name", "films of others"]
     assert folds.main([str(films), "--out", str(begun), *wished, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == before

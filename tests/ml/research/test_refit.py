@@ -9,23 +9,28 @@ import keras
 import numpy as np
 import pytest
 
-from ml import artifact, export, folds, refit
-from ml.folds import Plan
-from ml.images import AREA_MEANS, SMOOTHED, Radiograph, read_radiograph
-from ml.material import About, Proof, Second, TrainingError
-from ml.predict import Predictor
+from ml import export
+from ml.artifact import folder as artifact_folder
+from ml.errors import TrainingError
+from ml.images.preprocessing import AREA_MEANS, SMOOTHED
+from ml.images.radiograph import Radiograph
+from ml.images.reader import read_radiograph
+from ml.research import folds, refit
+from ml.research.folds import Plan
+from ml.serving.predictor import Predictor
 from ml.train import train
+from ml.training.cohorts import About, Proof, Second
 from tests.support.radiographs import data_set
 
 
 def test_a_refit_keeps_the_weights_and_says_the_same_of_the_same_films(
     films: Path, drawn: Path, tmp_path: Path
 ) -> None:
-    before = artifact.check(drawn)
+    before = artifact_folder.check(drawn)
     folds.judge(films, tmp_path / "folds", Plan(folds=2, epochs=1))
     earlier = tmp_path / "of an earlier release"
     shutil.copytree(drawn, earlier)
-    artifact.seal(earlier, replace(before, subgroups=[], metrics_method="As it was said then."))
+    artifact_folder.seal(earlier, replace(before, subgroups=[], metrics_method="As it was said then."))
     after = refit.refit(
         earlier, films, tmp_path / "drawings-2", proof=Proof(full_size=films), folds=tmp_path / "folds"
     )
@@ -33,10 +38,10 @@ def test_a_refit_keeps_the_weights_and_says_the_same_of_the_same_films(
     assert told.startswith(
         "Folds of all films, 2 of them, each read by a network that had learned from the others"
     )
-    assert told in (tmp_path / "drawings-2" / artifact.MODEL_CARD).read_text()
+    assert told in (tmp_path / "drawings-2" / artifact_folder.MODEL_CARD).read_text()
     assert after.agreement["full_size"]["same_label"] == after.agreement["full_size"]["films"] > 0
-    assert artifact.check(tmp_path / "drawings-2").name == "drawings-2"
-    for name in (artifact.KERAS_FILE, artifact.LITERT_FILE):
+    assert artifact_folder.check(tmp_path / "drawings-2").name == "drawings-2"
+    for name in (artifact_folder.KERAS_FILE, artifact_folder.LITERT_FILE):
         assert after.files[name] == before.files[name]
     assert after.stress == before.stress
     assert after.operating_points == before.operating_points
@@ -57,7 +62,7 @@ def test_the_same_weights_are_measured_with_films_resized_by_another_rule(
     with pytest.raises(TrainingError, match="--about"):
         refit.refit(drawn, films, tmp_path / "x", preprocessing=SMOOTHED)
     out = tmp_path / "drawings-3"
-    before = artifact.check(drawn)
+    before = artifact_folder.check(drawn)
     after = refit.refit(drawn, films, out, preprocessing=SMOOTHED, about=About("Drawings."))
     assert (before.preprocessing, after.preprocessing) == (AREA_MEANS, SMOOTHED)
     assert (after.history, after.best_epoch, after.data) == (
@@ -66,11 +71,11 @@ def test_the_same_weights_are_measured_with_films_resized_by_another_rule(
         before.data | {"description": "Drawings."},
     )
     first, second = (
-        keras.saving.load_model(folder / artifact.KERAS_FILE, compile=False) for folder in (drawn, out)
+        keras.saving.load_model(folder / artifact_folder.KERAS_FILE, compile=False) for folder in (drawn, out)
     )
     for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert f"The weights are those of `{before.name}`" in (out / artifact.MODEL_CARD).read_text()
+    assert f"The weights are those of `{before.name}`" in (out / artifact_folder.MODEL_CARD).read_text()
     answers = [Predictor(folder).predict([film])[0] for folder in (drawn, out) for film in [drawing(films)]]
     assert answers[0].probability != answers[1].probability
     assert answers[1].receipt["preprocessing"] == SMOOTHED
@@ -81,8 +86,8 @@ def drawing(films: Path) -> Radiograph:
 
 
 def test_the_card_tells_of_maps_operating_points_and_failures(drawn: Path) -> None:
-    card = artifact.load_card(drawn)
-    text = (drawn / artifact.MODEL_CARD).read_text()
+    card = artifact_folder.load_card(drawn)
+    text = (drawn / artifact_folder.MODEL_CARD).read_text()
     assert {row["films"] for row in card.heatmap["sanity"]["measured"]} <= {
         "validation films",
         "validation films, every second changed",
@@ -113,13 +118,13 @@ def test_a_second_population_is_that_of_the_training(
         with pytest.raises(TrainingError, match="name that folder with --also"):
             refit.refit(drawn_of_both, films, tmp_path / "x", also=wrong)
     assert not (tmp_path / "x").exists()
-    card = artifact.load_card(drawn_of_both)
+    card = artifact_folder.load_card(drawn_of_both)
     again = refit.refit(drawn_of_both, films, tmp_path / "again", also=Second(other_films))
     assert again.data == card.data
     shutil.copytree(drawn_of_both, tmp_path / "first")
     del card.data["second"]
     card.data["inherited"] = [{"hash": "films of a version before", "held_back_hash": "some of them"}]
-    artifact.seal(tmp_path / "first", card)
+    artifact_folder.seal(tmp_path / "first", card)
     anew = refit.refit(
         tmp_path / "first",
         films,

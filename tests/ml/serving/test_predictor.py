@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.artifact import SHIPPED, SHIPPED_BEFORE, ArtifactError, load_card
-from ml.gate import population_findings
-from ml.images import PREPROCESSINGS, Radiograph, read_radiograph
-from ml.predict import KNOWN, Predictor, heatmap_png
+from ml.artifact.folder import SHIPPED, SHIPPED_BEFORE, load_card
+from ml.errors import ArtifactError
+from ml.images.preprocessing import PREPROCESSINGS
+from ml.images.radiograph import Radiograph
+from ml.images.reader import read_radiograph
+from ml.serving.heatmap import heatmap_png
+from ml.serving.population import population_findings
+from ml.serving.predictor import KNOWN, Predictor
 from tests.support.radiographs import SAMPLES, film, grey, jpeg, png
 
 PATHS = sorted(SAMPLES.glob("synthetic-*.png"))
@@ -219,7 +223,9 @@ def test_keras_serves_the_same_answers(predictor: Predictor, films: list[Radiogr
 
 
 def test_other_preprocessing_is_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ml.predict.check", lambda _: replace(load_card(SHIPPED), preprocessing="another"))
+    monkeypatch.setattr(
+        "ml.serving.predictor.check", lambda _: replace(load_card(SHIPPED), preprocessing="another")
+    )
     with pytest.raises(ArtifactError, match="preprocessing another"):
         Predictor(SHIPPED)
 
@@ -230,7 +236,7 @@ def test_films_are_resized_by_the_rule_of_the_card(
     found = []
     for rule in PREPROCESSINGS:
         monkeypatch.setattr(
-            "ml.predict.check", lambda _, rule=rule: replace(load_card(SHIPPED), preprocessing=rule)
+            "ml.serving.predictor.check", lambda _, rule=rule: replace(load_card(SHIPPED), preprocessing=rule)
         )
         found.append(Predictor(SHIPPED).predict(films)[0])
         assert found[-1].receipt["preprocessing"] == rule
@@ -239,8 +245,8 @@ def test_films_are_resized_by_the_rule_of_the_card(
 
 def test_litert_needs_neither_tensorflow_nor_keras() -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom ml.images import read_radiograph\n"
-        "from ml.predict import Predictor\n"
+        "import sys\nfrom pathlib import Path\nfrom ml.images.reader import read_radiograph\n"
+        "from ml.serving.predictor import Predictor\n"
         f"answer = Predictor().predict([read_radiograph(Path({str(PATHS[0])!r}))])[0]\n"
         "assert answer.status == 'accepted'\n"
         "sys.exit(', '.join({'tensorflow', 'keras', 'django', 'sklearn'} & set(sys.modules)) or 0)"

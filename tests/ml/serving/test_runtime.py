@@ -5,8 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from ml.artifact import LITERT_FILE, SHIPPED, load_card
-from ml.runtime import LiteRT, thread_count
+from ml.artifact.folder import LITERT_FILE, SHIPPED, load_card
+from ml.serving.runtime import LiteRT, thread_count
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml import artifact, dataset, fitting
-from ml.dataset import LabelledFilm
-from ml.material import Proof, Second, SecondPopulation, subgroups
+from ml import errors
+from ml.artifact import folder as artifact_folder
+from ml.data import dataset
+from ml.data.dataset import LabelledFilm
 from ml.train import train
+from ml.training import loop
+from ml.training.cohorts import Proof, Second, SecondPopulation, subgroups
 from tests.support.radiographs import chest, data_set
 
 
@@ -118,12 +121,12 @@ def test_a_version_can_learn_on_when_labels_are_doubted(
     films: Path, other_films: Path, drawn_of_both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The films that judge stay those that it never learned from, and an interrupted training keeps its labels."""
-    monkeypatch.setattr("ml.draws.BATCH", 8)
+    monkeypatch.setattr("ml.training.sampler.BATCH", 8)
     others, out = shutil.copytree(other_films, tmp_path / "others"), tmp_path / "next"
-    first = artifact.load_card(drawn_of_both)
+    first = artifact_folder.load_card(drawn_of_both)
     assert "doubtful" not in first.population["evidence"]
 
-    def stop(progress: fitting.Progress) -> None:
+    def stop(progress: loop.Progress) -> None:
         if progress.finished_epoch:
             raise KeyboardInterrupt
 
@@ -132,7 +135,7 @@ def test_a_version_can_learn_on_when_labels_are_doubted(
     read = dataset.read_folder(others)
     one = min(film.patient for film in read if film.label == "PNEUMONIA")
     doubted(others, {one})
-    with pytest.raises(fitting.ResumeError):
+    with pytest.raises(errors.ResumeError):
         train(films, out, epochs=2, seed=5, init=drawn_of_both, also=Second(others))
     following = train(films, tmp_path / "other", epochs=1, seed=5, init=drawn_of_both, also=Second(others))
     assert following.data["second"] == first.data["second"]

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 
-from ml import lite
-from ml.averaging import Average
-from ml.runtime import Keras
+from ml.networks import efficientnet_lite
+from ml.serving.runtime import Keras
+from ml.training.ema import Average
 from tests.support.processes import ROOT
 
 ON_JAX = """
@@ -20,8 +20,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 import numpy as np
 from ml import dataset, fitting, lite, network
-from ml.material import prepare
-from ml.runtime import Keras
+from ml.training.cohorts import prepare
+from ml.serving.runtime import Keras
 
 folder, out = map(Path, sys.argv[1:])
 # One block a stage: compiling all of them takes minutes.
@@ -87,7 +87,9 @@ def on_jax(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_was_trained_on_jax_answers_the_same_on_tensorflow(
     on_jax: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ml.lite.STAGES", [(1, *stage[1:]) for stage in lite.STAGES])
+    monkeypatch.setattr(
+        "ml.networks.efficientnet_lite.STAGES", [(1, *stage[1:]) for stage in efficientnet_lite.STAGES]
+    )
     assert keras.backend.backend() == "tensorflow"
     said = np.load(on_jax / f"{name}.npz")
     found = Keras(on_jax / f"{name}.keras").run(said["films"])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ml.draws import BATCH, Also, Draws
-from ml.images import AREA_MEANS, Preparation
+from ml.images.preprocessing import AREA_MEANS, Preparation
+from ml.training.sampler import BATCH, Also, Draws
 from tests.support.radiographs import chest, unit
 
 
@@ -61,7 +61,7 @@ def test_films_are_exchanged_with_others_of_both_classes_in_their_batch(
         partners.append(places[other.tobytes()])
         return film
 
-    monkeypatch.setattr("ml.draws.augment", augment)
+    monkeypatch.setattr("ml.training.sampler.augment", augment)
     draws[0]
     assert set(partners) <= set(draws.order[:BATCH].tolist())
     assert len(set(partners)) > 8

@@ -8,17 +8,22 @@ import keras
 import numpy as np
 import pytest
 
-from ml import artifact, evidence, fitting, network
-from ml.dataset import read_folder, split
-from ml.fitting import Progress
-from ml.images import AREA_MEANS, Preparation, read_radiograph
-from ml.material import Second, SecondPopulation, ready
-from ml.stress import STRESSES
+from ml.artifact import folder
+from ml.data.dataset import read_folder, split
+from ml.images import perturbations
+from ml.images.perturbations import STRESSES
+from ml.images.preprocessing import AREA_MEANS, Preparation, ready
+from ml.images.reader import read_radiograph
+from ml.metrics import classification
+from ml.networks import registry
 from ml.train import Proof, train
+from ml.training import loop
+from ml.training.cohorts import Second, SecondPopulation
+from ml.training.loop import Progress
 
 
 def test_a_model_can_be_the_start_of_the_next(films: Path, drawn: Path, tmp_path: Path) -> None:
-    card = artifact.load_card(drawn)
+    card = folder.load_card(drawn)
     proof, stages = Proof(repeats=drawn), list[str]()
     following = train(
         films, tmp_path / "next", epochs=1, seed=5, init=drawn, proof=proof, stage=stages.append
@@ -26,7 +31,7 @@ def test_a_model_can_be_the_start_of_the_next(films: Path, drawn: Path, tmp_path
     said = [f"{number} of 4 were judged" for number in range(1, 5)]
     assert [words.rpartition(": ")[2] for words in stages[3:-1]] == said
     assert [*stages[:2], stages[-1]] == ["Reading the films", "Training", "Exporting and measuring"]
-    assert following.training["init"] == artifact.artifact_hash(drawn)
+    assert following.training["init"] == folder.artifact_hash(drawn)
     assert following.training["learning_rate"] == pytest.approx(0.3 * card.training["learning_rate"])
     assert following.history[0]["val_loss"] != card.history[0]["val_loss"]
     shares = following.training["shares"]
@@ -39,15 +44,15 @@ def test_a_model_can_be_the_start_of_the_next(films: Path, drawn: Path, tmp_path
     validation = split(read_folder(films), seed=5).validation
     prepare = Preparation(62, AREA_MEANS)
     judged = np.stack([prepare(read_radiograph(film.path)) for film in validation])[..., None]
-    answers = partial(fitting.logits, kept)
-    found = fitting.judge(answers, (judged, np.array([film.target for film in validation])), None)
+    answers = partial(loop.logits, kept)
+    found = loop.judge(answers, (judged, np.array([film.target for film in validation])), None)
     assert found["val_loss"] == pytest.approx(kept_row["val_loss"], abs=1e-4)
     targets = np.array([film.target for film in validation])
     losses = {}
     for stress in STRESSES:
-        changed = [evidence.stressed(read_radiograph(film.path), stress) for film in validation]
+        changed = [perturbations.stressed(read_radiograph(film.path), stress) for film in validation]
         films_so = np.stack([prepare(film) for film in changed])[..., None]
-        losses[stress] = fitting.judge(answers, (films_so, targets), None)["val_loss"]
+        losses[stress] = loop.judge(answers, (films_so, targets), None)["val_loss"]
     assert {row["worst"] for row in shares} <= set(losses)
     assert kept_row["worst"] == max(losses, key=lambda stress: losses[stress])
     assert kept_row["worst_loss"] == pytest.approx(max(losses.values()), abs=1e-4)
@@ -75,10 +80,10 @@ def test_variants_are_averaged_also_after_an_interruption(films: Path, tmp_path:
     rows = found.training["variants"]
     assert [row["weights"] for row in rows] == ["variant 1, epoch 1", "variant 2, epoch 1", "their mean"]
     assert "| their mean |" in (out / "MODEL_CARD.md").read_text()
-    networks = [network.ARCHITECTURES["sequential"](62) for _ in range(2)]
+    networks = [registry.ARCHITECTURES["sequential"](62) for _ in range(2)]
     for number, one in enumerate(networks):
         one.load_weights(kept / f"variant-{number}" / "epoch-001.weights.h5")
-    mean = keras.saving.load_model(out / artifact.KERAS_FILE, compile=False)
+    mean = keras.saving.load_model(out / folder.KERAS_FILE, compile=False)
     for whole, first, second in zip(
         mean.get_weights(), networks[0].get_weights(), networks[1].get_weights(), strict=True
     ):
@@ -92,7 +97,7 @@ def test_variants_are_averaged_also_after_an_interruption(films: Path, tmp_path:
 def test_what_a_second_population_loses_counts_where_a_way_is_chosen(
     films: Path, other_films: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ml.draws.BATCH", 8)
+    monkeypatch.setattr("ml.training.sampler.BATCH", 8)
     also = Second(other_films, 0.5, "drawn adults")
     found = train(films, tmp_path / "next", epochs=1, seed=5, init=drawn, also=also)
     rows = found.training["shares"]
@@ -101,11 +106,11 @@ def test_what_a_second_population_loses_counts_where_a_way_is_chosen(
     best = min(rows, key=lambda row: row["weighed_loss"])
     second = SecondPopulation(Proof(), also, 5)
     inputs = ready(second.pictures_of(second.measured), Preparation(62, AREA_MEANS))
-    kept = keras.saving.load_model(tmp_path / "next" / artifact.KERAS_FILE, compile=False)
-    losses = fitting.losses(fitting.logits(kept, inputs), second.targets(second.measured))
+    kept = keras.saving.load_model(tmp_path / "next" / folder.KERAS_FILE, compile=False)
+    losses = classification.losses(loop.logits(kept, inputs), second.targets(second.measured))
     assert losses["val_loss"] == pytest.approx(best["also_val_loss"], abs=1e-4)
     assert len({row["also_val_loss"] for row in rows}) == 4
-    told = (tmp_path / "next" / artifact.MODEL_CARD).read_text()
+    told = (tmp_path / "next" / folder.MODEL_CARD).read_text()
     assert f"lie at {best['share']:.0%} of the way" in told
     assert "that on the second population counting beside it with its share:" in told
     assert f"with the second population {best['weighed_loss']:.4f}" in told

@@ -15,7 +15,7 @@ from django.core.files.storage import default_storage
 from django.db import connection
 
 from diagnosis.management.commands.serve import one_host_at_a_time
-from ml import artifact
+from ml.artifact import folder
 from tests.support.processes import MANAGE, Broker, begin_site, free_port, start_site, status_of, wait_for
 from tests.support.s3_service import Service
 
@@ -59,7 +59,7 @@ def test_one_host_serves_and_another_reads(bucket: Service, broker: Broker, tmp_
         assert not (reading.data / "files").exists()
         # The version travelled through the bucket and was checked here.
         (cached,) = (reading.data / "model-cache").iterdir()
-        assert cached.name == artifact.artifact_hash(artifact.SHIPPED)
+        assert cached.name == folder.artifact_hash(folder.SHIPPED)
     finally:
         stopped = [site.stop() for site in (serving, reading) if site]
     assert stopped == [0, 0]
