@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.core.management import execute_from_command_line
 
-from pneumoweb.firstrun import prepare_data_folder
+from pneumoweb.server.first_run import prepare_data_folder
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 
-from diagnosis import audit, blinding
+from diagnosis.core import audit_log
 from diagnosis.models import (
     AccessLog,
     Evaluation,
@@ -26,8 +26,9 @@ from diagnosis.models import (
     StageChange,
     Study,
 )
-from diagnosis.permissions import UserRequest
+from diagnosis.reading import blinding
 from pneumoweb.accounts.models import User
+from pneumoweb.accounts.roles import UserRequest
 
 COUNTED = 10_000
 FOUND = 500
@@ -67,7 +68,7 @@ class Records(admin.ModelAdmin):
         patient = self.patient_of(record) if record else None
         if record and patient:
             what = f"{record._meta.verbose_name} {record.pk} in the administration"
-            audit.record(cast(UserRequest, request), AccessLog.Action.SEEN, patient, what)
+            audit_log.record(cast(UserRequest, request), AccessLog.Action.SEEN, patient, what)
         return record
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
@@ -76,7 +77,7 @@ class Records(admin.ModelAdmin):
             records = response.context_data["cl"].result_list
             patients = {patient.pk for patient in map(self.patient_of, records) if patient}
             name = f"{self.opts.verbose_name_plural} in the administration"
-            audit.record_list(cast(UserRequest, request), name, patients=patients)
+            audit_log.record_list(cast(UserRequest, request), name, patients=patients)
         return response
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -210,7 +211,7 @@ class AccessLogRecords(Records):
             return queryset, False
         users = User.objects.filter(email__icontains=search_term).values_list("pk", flat=True)[:FOUND]
         patients = Patient.objects.filter(mrn__icontains=search_term).values_list("pk", flat=True)[:FOUND]
-        return queryset.filter(pk__in=audit.rows_of(list(users), list(patients))), False
+        return queryset.filter(pk__in=audit_log.rows_of(list(users), list(patients))), False
 
     def patient_of(self, record: AccessLog) -> Patient | None:
         return record.patient

@@ -13,10 +13,10 @@ from django.contrib.auth.models import Group
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
-from diagnosis import intake
+from diagnosis.intake import films as intake_films
 from diagnosis.models import Film, Patient
 from pneumoweb.accounts.models import Clinic, Role, User
-from pneumoweb.firstrun import write_secret
+from pneumoweb.server.first_run import write_secret
 
 SAMPLES = settings.BASE_DIR / "ml" / "samples"
 NOTE = "Demo: synthetic film of an invented patient"
@@ -151,7 +151,9 @@ def _patient(invented: Invented, today: date) -> Patient:
 def _receive(patient: Patient, sample: Path, taken_on: date, key: UUID) -> Film:
     upload = ContentFile(sample.read_bytes(), name=sample.name)
     user = patient.created_by
-    return intake.receive(user, patient, upload, taken_on=taken_on, view="PA", note=NOTE, upload_key=key).film
+    return intake_films.receive(
+        user, patient, upload, taken_on=taken_on, view="PA", note=NOTE, upload_key=key
+    ).film
 
 
 def _create_user(person: Person, password: str) -> None:

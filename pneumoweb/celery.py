@@ -1,18 +1,17 @@
-"""The Celery app. Messages only wake workers: the database is the queue's truth (see diagnosis.inference)."""
+"""The Celery app. Messages only wake workers: the database is the queue's truth (see diagnosis.inference.worker)."""
 
 import os
 
 from celery import Celery
 from celery.signals import worker_process_init
 
-from pneumoweb.processes import die_with_parent
+from pneumoweb.server.processes import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pneumoweb.settings")
 
 app = Celery("pneumoweb")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-app.autodiscover_tasks(["diagnosis.batches"])
 
 
 @worker_process_init.connect

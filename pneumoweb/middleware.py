@@ -6,7 +6,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from pneumoweb.storage import StorageAway
+from pneumoweb.storage.filesystem import StorageAway
 
 log = logging.getLogger(__name__)
 

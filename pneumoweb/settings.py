@@ -8,7 +8,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
-from pneumoweb import broker, serve
+from pneumoweb.server import broker, supervisor
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
@@ -89,7 +89,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
-                "diagnosis.context.site",
+                "diagnosis.core.context_processors.site",
             ],
         },
     }
@@ -130,7 +130,7 @@ CELERY_WORKER_PROC_ALIVE_TIMEOUT = 120
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "inference"
-# A queue for each kind of work (see diagnosis.waking); two workers share them, see pneumoweb.serve.
+# A queue for each kind of work (see diagnosis.core.queue); two workers share them, see pneumoweb.server.supervisor.
 CELERY_TASK_ROUTES = {
     "diagnosis.tasks.unpack_waiting": {"queue": "zips"},
     "diagnosis.tasks.evaluate_waiting": {"queue": "evaluation"},
@@ -160,9 +160,11 @@ if CELERY_BROKER_URL.startswith(("redis", "rediss")):
 
 # ---------------------------------------------------------------- manage.py serve (make run)
 # What this host runs of the site: on one host everything, on several each its part.
-PROGRAMS: list[str] = env.list("PROGRAMS", list(serve.PROGRAMS))
-if not PROGRAMS or not set(PROGRAMS) <= set(serve.PROGRAMS):
-    raise ImproperlyConfigured(f"PROGRAMS must be some of {', '.join(serve.PROGRAMS)}, with commas between.")
+PROGRAMS: list[str] = env.list("PROGRAMS", list(supervisor.PROGRAMS))
+if not PROGRAMS or not set(PROGRAMS) <= set(supervisor.PROGRAMS):
+    raise ImproperlyConfigured(
+        f"PROGRAMS must be some of {', '.join(supervisor.PROGRAMS)}, with commas between."
+    )
 HOST: str = env.str("HOST", "127.0.0.1")
 PORT: int = env.int("PORT", 8000)
 WORKERS: int = env.int("WORKERS", min(2, os.cpu_count() or 1))
@@ -175,7 +177,7 @@ STATIC_ROOT = DATA_DIR / "static"
 S3_BUCKET: str = env.str("STORAGE_S3_BUCKET", "")
 STORAGES: dict[str, dict[str, object]] = {
     "default": {
-        "BACKEND": "pneumoweb.storage.Folder",
+        "BACKEND": "pneumoweb.storage.filesystem.Folder",
         "OPTIONS": {"location": str(MEDIA_ROOT)},
     },
     "staticfiles": {
@@ -186,7 +188,7 @@ STORAGES: dict[str, dict[str, object]] = {
 }
 if S3_BUCKET:
     STORAGES["default"] = {
-        "BACKEND": "pneumoweb.bucket.Bucket",
+        "BACKEND": "pneumoweb.storage.s3.Bucket",
         "OPTIONS": {
             "bucket_name": S3_BUCKET,
             "endpoint_url": env.str("STORAGE_S3_ENDPOINT", None),

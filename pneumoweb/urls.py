@@ -24,7 +24,7 @@ urlpatterns = [
     # Pages that name no icon of their own (the admin's) make browsers ask here.
     path(
         "favicon.ico",
-        login_not_required(RedirectView.as_view(url=f"{settings.STATIC_URL}pneumoweb/icon.svg")),
+        login_not_required(RedirectView.as_view(url=f"{settings.STATIC_URL}pneumoweb/core/icon.svg")),
     ),
     path("", include("diagnosis.urls")),
 ]

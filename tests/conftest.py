@@ -12,14 +12,16 @@ from celery import current_app
 from django.db import connection
 from django.test import Client
 
-from diagnosis import inference, registry, training_attempt
+from diagnosis.inference import worker
 from diagnosis.models import ModelVersion
+from diagnosis.registry import versions
+from diagnosis.training import attempt
 from ml.artifact import folder as artifact_folder
 from ml.data import training_films
 from ml.images.perceptual_hash import fingerprint
 from ml.images.reader import read_radiograph
 from pneumoweb.accounts.models import User
-from pneumoweb.broker import EmbeddedBroker, embedded
+from pneumoweb.server.broker import EmbeddedBroker, embedded
 from tests.support import s3_service
 from tests.support.factories import make_user
 from tests.support.processes import Broker, Child, LiveSite, environment, free_port, start_site
@@ -92,7 +94,7 @@ def bucket(
         "bucket_name": s3_service.NAME, "endpoint_url": object_storage.address, "region_name": s3_service.REGION,
         "access_key": s3_service.ACCESS_KEY, "secret_key": s3_service.SECRET_KEY, "file_overwrite": False,
     }  # fmt: skip
-    bucket = {"BACKEND": "pneumoweb.bucket.Bucket", "OPTIONS": options}
+    bucket = {"BACKEND": "pneumoweb.storage.s3.Bucket", "OPTIONS": options}
     settings.STORAGES = {**settings.STORAGES, "default": bucket}
     settings.MODEL_CACHE_DIR = tmp_path / "model-cache"
     object_storage.start()
@@ -105,8 +107,8 @@ def production(request: pytest.FixtureRequest) -> ModelVersion:
     """The shipped model in production."""
     if not {"db", "transactional_db", "django_db_serialized_rollback"} & set(request.fixturenames):
         request.getfixturevalue("db")
-    version = registry.import_artifact(artifact_folder.SHIPPED)
-    return registry.promote(version, by=None, reason="For the tests")
+    version = versions.import_artifact(artifact_folder.SHIPPED)
+    return versions.promote(version, by=None, reason="For the tests")
 
 
 @pytest.fixture
@@ -117,9 +119,9 @@ def taught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     training_films.keep(
         {artifact_folder.load_card(artifact_folder.SHIPPED).data["hash"]: prints}, training_films.FILE
     )
-    inference.unload()
+    worker.unload()
     yield
-    inference.unload()
+    worker.unload()
 
 
 @pytest.fixture
@@ -258,5 +260,5 @@ def child(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         Path(command[command.index("--answers") + 1]).write_text(json.dumps(answers))
         shutil.copytree(artifact_folder.SHIPPED, command[command.index("--out") + 1])
 
-    monkeypatch.setattr(training_attempt, "run_child", run)
+    monkeypatch.setattr(attempt, "run_child", run)
     return commands

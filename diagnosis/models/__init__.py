@@ -1,22 +1,15 @@
 """The tables. Rules that must always hold are constraints of the database, not habits of the code."""
 
 from diagnosis.models.audit import AccessLog, Listed
+from diagnosis.models.base import AppendOnly
 from diagnosis.models.batches import Arrival, ArrivalQuerySet, Batch
-from diagnosis.models.clinical import Film, Patient, Priority, Study
-from diagnosis.models.evaluation import Evaluation, EvaluationFilm
+from diagnosis.models.evaluation import Evaluation, EvaluationFilm, ShadowAnswer, ShadowRun
 from diagnosis.models.monitoring import WorkerSign
+from diagnosis.models.patients import Film, Patient, Priority, Study
+from diagnosis.models.predictions import Prediction, PredictionQuerySet
 from diagnosis.models.promotion import OperatingPoint, PromotionRequest, PromotionRules
-from diagnosis.models.reading import (
-    Outcome,
-    Prediction,
-    PredictionQuerySet,
-    Review,
-    ReviewLoan,
-    ReviewWithdrawal,
-)
 from diagnosis.models.registry import ModelVersion, StageChange
-from diagnosis.models.rules import AppendOnly
-from diagnosis.models.shadow import ShadowAnswer, ShadowRun
+from diagnosis.models.reviews import Outcome, Review, ReviewLoan, ReviewWithdrawal
 from diagnosis.models.training import (
     Fingerprint,
     NearIdentical,

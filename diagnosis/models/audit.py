@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from diagnosis.models.clinical import Patient
-from diagnosis.models.rules import AppendOnly
+from diagnosis.models.base import AppendOnly
+from diagnosis.models.patients import Patient
 
 
 class AccessLog(models.Model):

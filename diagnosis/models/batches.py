@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from diagnosis.models.clinical import Film, Patient, Study
+from diagnosis.models.patients import Film, Patient, Study
 from pneumoweb.accounts.models import Clinic, User
 
 

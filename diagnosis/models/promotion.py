@@ -8,9 +8,9 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
+from diagnosis.models.base import AppendOnly
 from diagnosis.models.evaluation import Evaluation
 from diagnosis.models.registry import ModelVersion, StageChange
-from diagnosis.models.rules import AppendOnly
 from pneumoweb.accounts.models import User
 
 PERCENT = [MinValueValidator(0), MaxValueValidator(100)]

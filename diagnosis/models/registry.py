@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from diagnosis.models.rules import AppendOnly
+from diagnosis.models.base import AppendOnly
 from pneumoweb.accounts.models import User
 
 

@@ -8,9 +8,9 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from diagnosis.models.clinical import Film, Patient
+from diagnosis.models.base import AppendOnly
+from diagnosis.models.patients import Film, Patient
 from diagnosis.models.registry import ModelVersion
-from diagnosis.models.rules import AppendOnly
 from pneumoweb.accounts.models import User
 
 

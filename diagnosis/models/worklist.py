@@ -5,12 +5,12 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from diagnosis.models.clinical import Film, Patient, Priority
+from diagnosis.models.patients import Film, Patient, Priority
 from pneumoweb.accounts.models import Clinic, User
 
 
 class WorklistRow(models.Model):
-    """A film's place in the worklist. `diagnosis.worklist.refresh` writes it; nothing is known here alone.
+    """A film's place in the worklist. `diagnosis.reading.worklist.refresh` writes it; nothing is known here alone.
 
     The facts lie in five tables, so no index could sort them: 100,000 films would be joined and sorted for each page.
     """

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
-from diagnosis import registry
 from diagnosis.models import ModelVersion
-from diagnosis.monitoring import activity, alarms, quality
+from diagnosis.monitoring import alerts, performance, throughput
 from diagnosis.monitoring import drift as drifting
-from diagnosis.monitoring.activity import Reason, Span
-from diagnosis.monitoring.alarms import Alarm
+from diagnosis.monitoring.alerts import Alarm
 from diagnosis.monitoring.drift import Drift
-from diagnosis.monitoring.quality import Figures, Judged
+from diagnosis.monitoring.performance import Figures, Judged
 from diagnosis.monitoring.rates import Rate
 from diagnosis.monitoring.scope import Scope
+from diagnosis.monitoring.throughput import Reason, Span
+from diagnosis.registry import versions
 
 PERCENTILES = ((0.5, "p50"), (0.95, "p95"))
 
@@ -26,15 +26,15 @@ class Report:
 
     @cached_property
     def production(self) -> ModelVersion | None:
-        return registry.production()
+        return versions.production()
 
     @cached_property
     def spans(self) -> list[Span]:
-        return activity.spans(self.scope)
+        return throughput.spans(self.scope)
 
     @cached_property
     def whole(self) -> Span:
-        return activity.together(self.spans)
+        return throughput.together(self.spans)
 
     @cached_property
     def times(self) -> dict[str, dict[str, float | None]]:
@@ -42,33 +42,33 @@ class Report:
         return {"waiting": _percentiles(self.whole.waiting), "reading": _percentiles(self.whole.reading)}
 
     @cached_property
-    def queue(self) -> activity.Queue:
-        return activity.queue(self.scope)
+    def queue(self) -> throughput.Queue:
+        return throughput.queue(self.scope)
 
     @cached_property
     def reasons(self) -> list[Reason]:
-        return activity.reasons(self.scope)
+        return throughput.reasons(self.scope)
 
     @cached_property
     def judged(self) -> list[Judged]:
-        return quality.judged(self.scope)
+        return performance.judged(self.scope)
 
     @cached_property
     def known(self) -> int:
         """Films with a confirmed label that no figure counts: each version that answered one had learned from it."""
-        return len(quality.known(self.scope) - {row.film_id for row in self.judged})
+        return len(performance.known(self.scope) - {row.film_id for row in self.judged})
 
     @cached_property
     def figures(self) -> Figures:
-        return quality.figures(quality.chosen(self.judged, "", "", ""))
+        return performance.figures(performance.chosen(self.judged, "", "", ""))
 
     @cached_property
     def groups(self) -> list[tuple[str, str, Figures]]:
-        return quality.groups(self.judged)
+        return performance.groups(self.judged)
 
     @cached_property
     def agreement(self) -> list[tuple[date, Rate]]:
-        return quality.over_time(self.scope, self.judged)
+        return performance.over_time(self.scope, self.judged)
 
     @cached_property
     def drift(self) -> Drift | None:
@@ -78,14 +78,14 @@ class Report:
     def alarms(self) -> list[Alarm]:
         """The worst first."""
         found = [
-            *alarms.of_queue(self.queue),
-            *alarms.of_drift(self.drift),
-            *alarms.of_failures(self.whole.kinds["failed"]),
+            *alerts.of_queue(self.queue),
+            *alerts.of_drift(self.drift),
+            *alerts.of_failures(self.whole.kinds["failed"]),
         ]
         if self.production:
-            found += alarms.of_quality(self.judged, self.production.name, self.production.card["metrics"])
+            found += alerts.of_quality(self.judged, self.production.name, self.production.card["metrics"])
         return sorted(found, key=lambda alarm: alarm.level)
 
 
-def _percentiles(bins: activity.Bins) -> dict[str, float | None]:
-    return {name: activity.rounded(activity.percentile(bins, share)) for share, name in PERCENTILES}
+def _percentiles(bins: throughput.Bins) -> dict[str, float | None]:
+    return {name: throughput.rounded(throughput.percentile(bins, share)) for share, name in PERCENTILES}

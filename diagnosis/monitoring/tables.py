@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
-from diagnosis.monitoring import activity, quality
+from diagnosis.monitoring import performance, throughput
 from diagnosis.monitoring.rates import Rate
 from diagnosis.monitoring.report import PERCENTILES, Report
 
@@ -53,7 +53,7 @@ def times(report: Report) -> Table:
         [
             span.first,
             *(
-                activity.rounded(activity.percentile(bins, share))
+                throughput.rounded(throughput.percentile(bins, share))
                 for bins in (span.waiting, span.reading)
                 for share, _ in PERCENTILES
             ),
@@ -75,7 +75,8 @@ def reasons(report: Report) -> Table:
 
 def confusion(report: Report) -> Table:
     rows: list[list[Cell]] = [
-        [truth, said, name, report.figures.cells[cell]] for cell, (truth, said, name) in quality.CELLS.items()
+        [truth, said, name, report.figures.cells[cell]]
+        for cell, (truth, said, name) in performance.CELLS.items()
     ]
     return Table("Confusion matrix", ["Confirmed", "Model", "Called", "Films"], rows)
 
@@ -85,7 +86,7 @@ def figures(report: Report) -> Table:
     rows: list[list[Cell]] = [
         [kind, name, title, *_cells(getattr(found, figure))]
         for kind, name, found in groups
-        for figure, title in quality.RATES.items()
+        for figure, title in performance.RATES.items()
     ]
     return Table("Figures on reviewed films", ["Group", "Of", "Figure", *RATE], rows)
 

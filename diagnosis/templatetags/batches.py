@@ -2,7 +2,7 @@
 
 from django import template
 
-from diagnosis.batches.queries import Progress
+from diagnosis.intake.batches.queries import Progress
 
 register = template.Library()
 

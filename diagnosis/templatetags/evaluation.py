@@ -6,7 +6,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from diagnosis.templatetags.reading import percent
+from diagnosis.core.formatting import percent
 from ml.metrics import paired
 
 register = template.Library()

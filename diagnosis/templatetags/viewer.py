@@ -4,8 +4,8 @@ from typing import Any
 
 from django import template
 
+from diagnosis.inference.viewer import viewer_facts
 from diagnosis.models import Film
-from diagnosis.viewing import viewer_facts
 
 register = template.Library()
 
@@ -14,3 +14,13 @@ register = template.Library()
 def facts_for_viewer(film: Film) -> dict[str, Any]:
     """Return what the viewer must know of a film."""
     return viewer_facts(film)
+
+
+@register.filter
+def corners(region: dict[str, Any]) -> str:
+    """Return a region's corners as an SVG polygon's points, in pixels of the film."""
+    points = region["points"]
+    if region["kind"] == "box":
+        (left, top), (right, bottom) = points
+        points = [(left, top), (right, top), (right, bottom), (left, bottom)]
+    return " ".join(f"{x},{y}" for x, y in points)

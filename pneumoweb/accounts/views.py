@@ -5,8 +5,8 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from diagnosis.permissions import UserRequest, roles_of
 from pneumoweb.accounts.forms import ProfileForm
+from pneumoweb.accounts.roles import UserRequest, roles_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -15,9 +15,10 @@ from django.db import connection, transaction
 from django.db.models import Max, Model
 from django.utils import timezone
 
-from diagnosis import registry, worklist
+from diagnosis.core.querysets import with_predictions
 from diagnosis.models import AccessLog, Film, Listed, Patient, Prediction, Review, Study, WorklistRow
-from diagnosis.queries import with_predictions
+from diagnosis.reading import worklist
+from diagnosis.registry import versions
 from pneumoweb.accounts.models import Clinic, User
 from tests.support.factories import ClinicFactory, make_user
 
@@ -52,7 +53,7 @@ class Filled:
 
 def fill(number: int) -> Filled:
     """Make a clinic with `number` films and as many rows of the access log."""
-    version = registry.production()
+    version = versions.production()
     if version is None:
         raise AssertionError("no model is in production")
     clinic = ClinicFactory()

@@ -15,10 +15,12 @@ from typing import Any
 from django.conf import settings
 from django.test import override_settings
 
-from diagnosis import registry, tasks, training
+from diagnosis.core import queue
 from diagnosis.models import Film, Prediction, TrainingRun
-from pneumoweb import serve
-from pneumoweb.processes import command_of
+from diagnosis.registry import versions
+from diagnosis.training import runs
+from pneumoweb.server import supervisor as server_supervisor
+from pneumoweb.server.processes import command_of
 from tests.bench.site import stored
 from tests.support.factories import make_user
 from tests.support.processes import descendants, free_port, wait_for
@@ -64,15 +66,15 @@ def rows() -> list[Row]:
 
 
 @contextmanager
-def running_site() -> Iterator[serve.Supervisor]:
+def running_site() -> Iterator[server_supervisor.Supervisor]:
     """Broker, worker, training worker, repair loop and web server over this process's data folder."""
     quiet = {"DATA_DIR": str(settings.DATA_DIR), "DEMO": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}
     quiet |= {name: str(number) for name, number in FEW.items()}
-    site = serve.Site(
+    site = server_supervisor.Site(
         base=settings.BASE_DIR, data=settings.DATA_DIR, port=free_port(), workers=settings.WORKERS,
         broker=settings.EMBEDDED_BROKER, environment=quiet,
     )  # fmt: skip
-    supervisor = serve.Supervisor(site)
+    supervisor = server_supervisor.Supervisor(site)
     try:
         supervisor.wait_until_serving("localhost")
         yield supervisor
@@ -83,13 +85,13 @@ def running_site() -> Iterator[serve.Supervisor]:
 
 def read(films: Sequence[Film], every: float = EVERY) -> dict[str, list[float]]:
     """Queue the films one after the other, wait until all are read, and return how long each waited and was read."""
-    version = registry.production()
+    version = versions.production()
     if version is None:
         raise AssertionError("no model is in production")
     Prediction.objects.filter(film__in=films).delete()
     for film in films:
         Prediction.objects.create(film=film, model_version=version)
-        tasks.wake()
+        queue.notify_worker()
         time.sleep(every)
     answers = Prediction.objects.filter(film__in=films, state__in=Prediction.FINAL)
     wait_for(lambda: answers.count() == len(films), 300, every=0.5)
@@ -100,15 +102,15 @@ def read(films: Sequence[Film], every: float = EVERY) -> dict[str, list[float]]:
 
 
 @contextmanager
-def training_beside(supervisor: serve.Supervisor) -> Iterator[list[float]]:
+def training_beside(supervisor: server_supervisor.Supervisor) -> Iterator[list[float]]:
     """Keep a run learning meanwhile; the list then holds the share of a core that it had."""
-    confirm_films(SHARES, version=registry.production())
+    confirm_films(SHARES, version=versions.production())
     with override_settings(**FEW):
-        run = training.request(
+        run = runs.request(
             make_user("staff"), mode="whole", from_production=True, architecture="", epochs=EPOCHS, seed=1,
             reason="Bench",
         )  # fmt: skip
-    tasks.wake_training()
+    queue.notify_training_worker()
     wait_for(lambda: learning(run), 300, every=0.5)
     (child,) = [pid for pid in descendants(supervisor.process.pid) if "ml.train" in command_of(pid)]
     spent: list[float] = []
@@ -117,7 +119,7 @@ def training_beside(supervisor: serve.Supervisor) -> Iterator[list[float]]:
     spent.append((processor_seconds(child) - used) / (time.monotonic() - begun))
     if not learning(run):
         raise AssertionError("the training run ended before the films were read")
-    training.cancel(run, run.by)
+    runs.cancel(run, run.by)
     wait_for(lambda: not TrainingRun.objects.running().exists(), 60, every=0.5)
 
 

@@ -14,8 +14,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from diagnosis import worklist, worklistpage
-from diagnosis.reviewqueue import Kind
+from diagnosis.reading import worklist, worklist_page
+from diagnosis.reading.review_queue import Kind
 from pneumoweb.accounts.models import Role, User
 from tests.bench import clinic
 from tests.bench.clinic import Filled
@@ -49,13 +49,13 @@ def people(filled: Filled, size: int) -> list[tuple[User, dict[str, str]]]:
     """Who looks at which pages."""
     reviewer = filled.user
     reviewer.groups.add(Group.objects.get(name=Role.CLINICIAN))
-    order = worklistpage.ORDERS["urgency"]
+    order = worklist_page.ORDERS["urgency"]
     last = worklist.visible_rows(reviewer).order_by(*order)[size - 30]
     films, review, patients = reverse("worklist"), reverse("review_queue"), reverse("patients")
     mine = {
         "worklist": films,
         "worklist, all films": f"{films}?show=all",
-        "worklist, all films, last page": f"{films}?show=all&after={worklistpage.place_of(last, order)}",
+        "worklist, all films, last page": f"{films}?show=all&after={worklist_page.place_of(last, order)}",
         "worklist, all films, oldest first": f"{films}?show=all&sort=oldest",
         "worklist, most suspicious first": f"{films}?sort=suspicion",
         "worklist, reviewed": f"{films}?show=done",

@@ -20,16 +20,21 @@ from django.conf import settings
 from django.core.files.base import ContentFile
 from PIL import Image
 
-from diagnosis import decoding, inference, intake, registry, tasks
-from diagnosis.batches import arriving, sending, unpacking
-from diagnosis.batches.arriving import Announced
-from diagnosis.batches.filing import Sender
+from diagnosis.core import queue
+from diagnosis.inference import worker as inference_worker
+from diagnosis.intake import decoder_pool
+from diagnosis.intake import films as intake_films
+from diagnosis.intake.batches import unpack, zip_upload
+from diagnosis.intake.batches import upload as batches_upload
+from diagnosis.intake.batches.filing import Sender
+from diagnosis.intake.batches.upload import Announced
 from diagnosis.models import Batch, Film, ModelVersion, Patient, Prediction
+from diagnosis.registry import versions
 from ml.data.dicom_writer import write_film
 from ml.images.reader import read_radiograph
-from pneumoweb import serve
 from pneumoweb.accounts.models import Clinic
-from pneumoweb.broker import embedded
+from pneumoweb.server import supervisor
+from pneumoweb.server.broker import embedded
 from tests.support.factories import PatientFactory
 from tests.support.pictures import encoded, png
 from tests.support.processes import Broker, Child, descendants, wait_for
@@ -66,7 +71,7 @@ def intake_rows() -> list[Row]:
     """Films a second that one thread takes in: check, decode, store, rows, wake."""
     patient = PatientFactory()
     found = []
-    decoding.decode(png())
+    decoder_pool.decode(png())
     for kind, files in (
         ("synthetic PNG as shipped", sample_films(FILMS)),
         ("PNG of 2,000 pixels", full_size("PNG", FILMS)),
@@ -151,8 +156,8 @@ def batch_rows() -> list[Row]:
 
 def one_by_one(batch: Batch, files: Sequence[bytes]) -> None:
     listed = [Announced(f"{n}.png", len(data), "") for n, data in enumerate(files)]
-    for row, data in zip(arriving.announce(batch, listed), files, strict=True):
-        arriving.receive(batch.arrivals.get(key=row["key"]), ContentFile(data), Sender(batch.by))
+    for row, data in zip(batches_upload.announce(batch, listed), files, strict=True):
+        batches_upload.receive(batch.arrivals.get(key=row["key"]), ContentFile(data), Sender(batch.by))
 
 
 def out_of_a_zip(batch: Batch, files: Sequence[bytes]) -> None:
@@ -160,14 +165,14 @@ def out_of_a_zip(batch: Batch, files: Sequence[bytes]) -> None:
     with zipfile.ZipFile(packed, "w") as file:
         for n, data in enumerate(files):
             file.writestr(f"{n}.png", data)
-    sending.begin(batch, "bench.zip", packed.tell(), "")
-    sending.add_part(batch, 0, ContentFile(packed.getvalue(), name="part"))
-    unpacking.work(seconds=600)
+    zip_upload.begin(batch, "bench.zip", packed.tell(), "")
+    zip_upload.add_part(batch, 0, ContentFile(packed.getvalue(), name="part"))
+    unpack.work(seconds=600)
 
 
 def take_in(patient: Patient, data: bytes) -> None:
     upload = ContentFile(data, name="film")
-    received = intake.receive(
+    received = intake_films.receive(
         patient.created_by,
         patient,
         upload,
@@ -187,15 +192,15 @@ def worker_rows() -> list[Row]:
         ("films of 2,000 pixels", full_size("PNG", 2 * settings.INFERENCE_BATCH)),
     ):
         films = [stored(data) for data in files]
-        version = registry.production()
+        version = versions.production()
         if version is None:
             raise AssertionError("no model is in production")
-        inference.warm_up()
+        inference_worker.warm_up()
         loops, queued = [], []
         # In turns: what else the machine does then slows both.
         for _ in requeued(films, version, REPEATS):
             loops.append(seconds(partial(bare_loop, films, version)))
-            queued.append(seconds(lambda: inference.work(seconds=600)))
+            queued.append(seconds(lambda: inference_worker.work(seconds=600)))
         bare, whole = (len(films) / statistics.median(spent) for spent in (loops, queued))
         found += [
             {"what": f"decode and model in a bare loop: {size}", "figure": round(bare, 1), "unit": "films/s"},
@@ -212,18 +217,18 @@ def worker_rows() -> list[Row]:
 def fresh_worker_rows() -> list[Row]:
     """A worker as `serve` starts it, while a film waits: from the start of its first process until the film has its
     answer, and what all its processes, decoder and all, take together by then."""
-    version = registry.production()
+    version = versions.production()
     if version is None:
         raise AssertionError("no model is in production")
     film = stored(sample_films(1)[0])
-    site = serve.Site(base=settings.BASE_DIR, data=settings.DATA_DIR, workers=settings.WORKERS)
+    site = supervisor.Site(base=settings.BASE_DIR, data=settings.DATA_DIR, workers=settings.WORKERS)
     spent, memory, largest = [], [], []
     for number, _ in enumerate(requeued([film], version, REPEATS)):
-        tasks.wake()
+        queue.notify_worker()
         begun = time.perf_counter()
         worker = Child(
             site.programs()["worker"],
-            {**os.environ, **serve.CHECKED},
+            {**os.environ, **supervisor.CHECKED},
             settings.DATA_DIR / f"worker-{number}.log",
         )
         try:
@@ -254,7 +259,7 @@ def stored(data: bytes, clinic: Clinic | None = None) -> Film:
 
 
 def bare_loop(films: Sequence[Film], version: ModelVersion) -> None:
-    predictor = inference.predictor_for(version)
+    predictor = inference_worker.predictor_for(version)
     for start in range(0, len(films), settings.INFERENCE_BATCH):
         batch = films[start : start + settings.INFERENCE_BATCH]
         predictor.predict([read_radiograph(film.file.open("rb").read()) for film in batch])

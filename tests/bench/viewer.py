@@ -19,7 +19,7 @@ from PIL import Image
 
 from diagnosis.models import Film
 from ml.data.dicom_writer import write_film
-from pneumoweb.serve import Supervisor
+from pneumoweb.server.supervisor import Supervisor
 from tests.bench.pace import running_site
 from tests.bench.site import full_size, stored
 from tests.conftest import browser_program

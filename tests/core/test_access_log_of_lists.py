@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from diagnosis import audit, worklist
+from diagnosis.core import audit_log
 from diagnosis.models import (
     AccessLog,
     Evaluation,
@@ -20,6 +20,7 @@ from diagnosis.models import (
     ShadowAnswer,
     ShadowRun,
 )
+from diagnosis.reading import worklist
 from pneumoweb.accounts.models import User
 from tests.support.factories import (
     AnswerFactory,
@@ -126,7 +127,7 @@ def test_a_list_of_films_leaves_one_row_that_says_whom_it_showed(
     assert row.what.endswith("1 patient")
     client.get(address)
     assert len(rows()) == 2, "each opening counts"
-    assert list(audit.broken_links()) == []
+    assert list(audit_log.broken_links()) == []
 
 
 @pytest.mark.parametrize("what", ["patient", "study", "film", "prediction", "arrival list", "patients"])
@@ -172,12 +173,12 @@ def test_a_waiting_film_and_its_picture_are_logged(client: Client, staff: User) 
 
 def test_the_detail_is_sealed_and_old_rows_stay_whole(client: Client, answer: Prediction) -> None:
     patient = answer.film.patient
-    row = audit.append(answer.film.uploaded_by, "seen", patient, "film 1", None)
-    assert audit.digest(row) == row.digest
+    row = audit_log.append(answer.film.uploaded_by, "seen", patient, "film 1", None)
+    assert audit_log.digest(row) == row.digest
     client.get(reverse("home"))
     (listed,) = rows()
     listed.detail["patients"] = []
-    assert audit.digest(listed) != listed.digest
+    assert audit_log.digest(listed) != listed.digest
 
 
 def test_who_searches_for_a_patient_finds_the_lists_that_showed_them(

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, connections
 from django.test import Client
 
-from diagnosis import audit
+from diagnosis.core import audit_log
 from diagnosis.models import AccessLog, Patient
 from pneumoweb.accounts.models import User
 from tests.support.factories import PatientFactory
@@ -17,7 +17,8 @@ def entries(number: int, patient: Patient | None = None) -> list[AccessLog]:
     patient = patient or PatientFactory()
     user = patient.created_by
     return [
-        audit.append(user, AccessLog.Action.SEEN, patient, f"film {n}", "192.0.2.1") for n in range(number)
+        audit_log.append(user, AccessLog.Action.SEEN, patient, f"film {n}", "192.0.2.1")
+        for n in range(number)
     ]
 
 
@@ -30,8 +31,8 @@ def change(sql: str, row: AccessLog) -> None:
 @pytest.mark.django_db
 def test_an_untouched_chain_holds() -> None:
     rows = entries(5)
-    assert list(audit.broken_links()) == []
-    assert rows[0].previous == audit.START
+    assert list(audit_log.broken_links()) == []
+    assert rows[0].previous == audit_log.START
     assert [row.previous for row in rows[1:]] == [row.digest for row in rows[:-1]]
 
 
@@ -49,7 +50,7 @@ def test_an_untouched_chain_holds() -> None:
 def test_a_changed_row_is_found(sql: str) -> None:
     rows = entries(5)
     change(sql, rows[2])
-    assert list(audit.broken_links()) == [rows[2]]
+    assert list(audit_log.broken_links()) == [rows[2]]
 
 
 @pytest.mark.django_db
@@ -57,15 +58,17 @@ def test_a_changed_row_is_found(sql: str) -> None:
 def test_a_removed_row_is_found_by_its_successor(place: int) -> None:
     rows = entries(5)
     change("DELETE FROM diagnosis_accesslog", rows[place])
-    assert list(audit.broken_links()) == [rows[place + 1]]
+    assert list(audit_log.broken_links()) == [rows[place + 1]]
 
 
 @pytest.mark.django_db
 def test_a_row_that_was_changed_and_sealed_again_is_found_by_its_successor() -> None:
     rows = entries(4)
     rows[1].what = "film 99"
-    change(f"UPDATE diagnosis_accesslog SET what = 'film 99', digest = '{audit.digest(rows[1])}'", rows[1])
-    assert list(audit.broken_links()) == [rows[2]]
+    change(
+        f"UPDATE diagnosis_accesslog SET what = 'film 99', digest = '{audit_log.digest(rows[1])}'", rows[1]
+    )
+    assert list(audit_log.broken_links()) == [rows[2]]
 
 
 @pytest.mark.django_db
@@ -81,7 +84,7 @@ def append_many(user: int, patient: int, results: Any) -> None:
     try:
         person, subject = User.objects.get(pk=user), Patient.objects.get(pk=patient)
         for n in range(40):
-            audit.append(person, AccessLog.Action.SEEN, subject, f"film {n}", None)
+            audit_log.append(person, AccessLog.Action.SEEN, subject, f"film {n}", None)
         results.put("")
     except Exception as error:  # noqa: BLE001 - the parent reports it
         results.put(repr(error))
@@ -104,7 +107,7 @@ def test_writers_at_the_same_time_make_one_chain() -> None:
     for writer in writers:
         writer.join(10)
     assert AccessLog.objects.count() == 240
-    assert list(audit.broken_links()) == []
+    assert list(audit_log.broken_links()) == []
     assert AccessLog.objects.values("previous").distinct().count() == 240
 
 

@@ -10,9 +10,10 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from diagnosis import demo
+from diagnosis.core.permissions import visible_patients
 from diagnosis.models import Film, ModelVersion, Patient, Prediction
-from diagnosis.permissions import roles_of, visible_patients
 from pneumoweb.accounts.models import User
+from pneumoweb.accounts.roles import roles_of
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import call_command
 
-from diagnosis import housekeeping
+from diagnosis.core import orphans as core_orphans
 from tests.support.factories import AnswerFactory
 
 pytestmark = pytest.mark.django_db
@@ -38,14 +38,14 @@ def test_old_orphans_go_and_named_files_stay(empty_files: Path) -> None:
     orphans = [leave(f"{root}/{patient}/orphan.png", 2 * DAY) for root in ("films", "heatmaps")]
     young = leave(f"films/{patient}/young.png", DAY / 2)
     model = leave("models/abc/model.keras", 9 * DAY)
-    assert housekeeping.remove_orphans() == 2
+    assert core_orphans.remove_orphans() == 2
     assert not any(path.exists() for path in orphans)
     assert all(path.exists() for path in [*named, young, model])
-    assert housekeeping.remove_orphans() == 0
+    assert core_orphans.remove_orphans() == 0
 
 
 def test_an_empty_storage_is_no_fault(empty_files: Path) -> None:
-    assert housekeeping.remove_orphans() == 0
+    assert core_orphans.remove_orphans() == 0
 
 
 def test_one_round_of_reconcile_cleans_up(empty_files: Path, capsys: pytest.CaptureFixture[str]) -> None:

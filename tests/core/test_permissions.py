@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from diagnosis import worklist
+from diagnosis.core.permissions import visible_films, visible_patients
 from diagnosis.models import (
     AccessLog,
     Arrival,
@@ -20,8 +20,9 @@ from diagnosis.models import (
     ShadowRun,
     TrainingRun,
 )
-from diagnosis.permissions import roles_of, visible_films, visible_patients
+from diagnosis.reading import worklist
 from pneumoweb.accounts.models import Clinic
+from pneumoweb.accounts.roles import roles_of
 from tests.support.factories import (
     AnswerFactory,
     ArrivalFactory,

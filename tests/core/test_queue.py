@@ -7,11 +7,11 @@ import pytest
 from celery import Celery, Task, current_app
 from django.utils import timezone
 
-from diagnosis import tasks, waking
-from diagnosis.batches import tasks as batch_tasks
+from diagnosis import tasks
+from diagnosis.core import queue as core_queue
 from diagnosis.management.commands.reconcile import once
 from diagnosis.models import Evaluation
-from pneumoweb.broker import embedded
+from pneumoweb.server.broker import embedded
 from tests.pneumoweb.server.test_broker import HERE
 from tests.support.factories import BatchFactory, ModelVersionFactory, PredictionFactory, TrainingRunFactory
 from tests.support.processes import Broker
@@ -37,16 +37,16 @@ def nothing() -> None:
 
 def length(task: Task) -> int:
     with task.app.producer_or_acquire() as producer:
-        return waking.waiting(task, producer)
+        return core_queue.waiting(task.app, task.name, producer)
 
 
 def test_a_message_is_sent_only_while_fewer_wait_than_are_of_use(task: Task) -> None:
     assert length(task) == 0
-    assert all(waking.send(task, most=2) for _ in range(20))
+    assert all(core_queue.send(task.app, task.name, most=2) for _ in range(20))
     assert length(task) == 2
     with task.app.connection_for_read() as connection, connection.SimpleQueue("somewhere") as queue:
         message = queue.get(timeout=10)
-        waking.send(task, most=2)
+        core_queue.send(task.app, task.name, most=2)
         assert length(task) == 2, "what a worker has in its hands does not wait"
         message.ack()
 
@@ -59,12 +59,12 @@ def test_without_workers_nothing_piles_up(broker: Broker, settings: object) -> N
     Evaluation.objects.create(candidate=ModelVersionFactory(), production=version, queued_at=timezone.now())
     TrainingRunFactory()
     BatchFactory(zip_state="waiting")
-    every = (tasks.analyse_waiting, tasks.evaluate_waiting, tasks.train_waiting, batch_tasks.unpack_waiting)
+    every = (tasks.analyse_waiting, tasks.evaluate_waiting, tasks.train_waiting, tasks.unpack_waiting)
     for task in every:
         with current_app.connection_for_write() as connection:
             queue = current_app.amqp.router.route({}, task.name)["queue"]
             queue.bind(connection.default_channel).purge()
     for _ in range(4):
         once()
-        assert tasks.wake()
+        assert core_queue.notify_worker()
     assert [length(task) for task in every] == [2, 1, 1, 1]

@@ -9,13 +9,14 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from diagnosis import keys, worklist
-from diagnosis.keys import Table, Where
+from diagnosis.core import shortcuts
+from diagnosis.core.shortcuts import Table, Where
+from diagnosis.reading import worklist
 from tests.support.factories import AnswerFactory, FilmFactory, PatientFactory, StudyFactory, make_user
 from tests.support.processes import ROOT
 
 SCRIPTS = ROOT / "diagnosis" / "static" / "pneumoweb"
-TABLES = {**keys.PAGES, "another page": keys.of_page("another page")}
+TABLES = {**shortcuts.PAGES, "another page": shortcuts.of_page("another page")}
 
 
 def scripts() -> list[Path]:
@@ -61,18 +62,18 @@ def test_a_page_carries_its_table_once_and_its_buttons_are_in_it(client: Client,
     key = {"side_by_side": [films[0].patient_id], "review_queue": [], "worklist": []}.get(name, [films[0].pk])
     page = client.get(reverse(name, args=key)).content.decode()
     assert [unescape(table) for table in re.findall(r'data-keys="([^"]*)"', page)] == [
-        keys.PAGES[name].as_json
+        shortcuts.PAGES[name].as_json
     ]
-    actions = set(keys.PAGES[name].actions.values())
+    actions = set(shortcuts.PAGES[name].actions.values())
     buttons = set(re.findall(r'data-do="([\w-]+)"', page))
     assert buttons <= actions
     assert bool(buttons) is (name in ("film", "side_by_side", "review_film"))
-    for row in keys.PAGES[name].rows:
+    for row in shortcuts.PAGES[name].rows:
         assert all(cap in unescape(page) for cap in row.caps)
 
 
 def test_a_key_is_told_as_it_stands_on_the_keyboard() -> None:
-    table = keys.of_page("review_film")
+    table = shortcuts.of_page("review_film")
     assert (table.key_of("window"), table.key_of("left"), table.key_of("out")) == ("W", "Shift R", "−")
     with pytest.raises(KeyError):
         table.key_of("explode")

@@ -8,11 +8,13 @@ from datetime import date
 import pytest
 from django.core.files.base import ContentFile
 
-from diagnosis import intake, tasks
+from diagnosis import tasks
+from diagnosis.core import queue
+from diagnosis.intake import films
 from diagnosis.management.commands.reconcile import once
 from diagnosis.models import ModelVersion, Prediction
-from diagnosis.monitoring import signs
-from pneumoweb.broker import EmbeddedBroker
+from diagnosis.monitoring import heartbeat
+from pneumoweb.server.broker import EmbeddedBroker
 from tests.support.factories import ModelVersionFactory, PatientFactory, PredictionFactory, make_user
 from tests.support.processes import RECONCILE, WORKER, Broker, Child, wait_for
 from tests.support.samples import sample_films
@@ -29,7 +31,7 @@ def test_an_upload_needs_no_broker_and_is_answered_once_there_is_one(
     broker.stop()
     patient = PatientFactory()
     begun = time.monotonic()
-    received = intake.receive(
+    received = films.receive(
         make_user(clinic=patient.clinic),
         patient,
         ContentFile(sample_films(1)[0], name="film.png"),
@@ -51,7 +53,7 @@ def test_wake_says_that_the_broker_is_away(embedded_broker: EmbeddedBroker) -> N
     if not embedded_broker.program:
         pytest.skip("the broker is a file, so it is never away")
     begun = time.monotonic()
-    assert tasks.wake() is False
+    assert queue.notify_worker() is False
     assert time.monotonic() - begun < 2
 
 
@@ -61,11 +63,11 @@ def test_reconcile_wakes_a_worker_for_each_batch_that_waits(
 ) -> None:
     settings.WORKERS, settings.INFERENCE_BATCH = 3, 2  # type: ignore[attr-defined]
     woken: list[bool] = []
-    monkeypatch.setattr(tasks, "wake", lambda: woken.append(True))
+    monkeypatch.setattr(queue, "notify_worker", lambda: woken.append(True))
     once()
     assert len(woken) == 1, "no worker was ever heard of: one is woken to leave a sign"
     woken.clear()
-    signs.leave()
+    heartbeat.leave()
     once()
     assert len(woken) == 0
     version = ModelVersionFactory()
@@ -79,10 +81,10 @@ def test_reconcile_wakes_a_worker_for_each_batch_that_waits(
 @pytest.mark.django_db
 def test_a_task_that_left_films_waiting_wakes_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     woken: list[bool] = []
-    monkeypatch.setattr(tasks, "wake", lambda: woken.append(True))
-    monkeypatch.setattr(tasks.inference, "work", lambda: False)
+    monkeypatch.setattr(queue, "notify_worker", lambda: woken.append(True))
+    monkeypatch.setattr(tasks.worker, "work", lambda: False)
     tasks.analyse_waiting()
     assert not woken
-    monkeypatch.setattr(tasks.inference, "work", lambda: True)
+    monkeypatch.setattr(tasks.worker, "work", lambda: True)
     tasks.analyse_waiting()
     assert woken

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.core.files.storage import default_storage
 
-from diagnosis import base, manifest, review
+from diagnosis.datasets import base_folder, manifest
 from diagnosis.models import NearIdentical, SplitEntry, SplitGroup, Study
+from diagnosis.reading import reviews
 from tests.support.factories import AnswerFactory, FilmFactory, ModelVersionFactory, StudyFactory, make_user
 from tests.support.radiographs import chest, data_set, png
 from tests.support.training_data import confirm_films
@@ -85,7 +86,7 @@ def test_of_a_pair_on_two_sides_the_learning_side_loses_its_film() -> None:
 
 def test_an_unreadable_verdict_confirms_nothing() -> None:
     answer = AnswerFactory(model_version=ModelVersionFactory())
-    review.record(make_user("reviewer"), answer, "unreadable")
+    reviews.record(make_user("reviewer"), answer, "unreadable")
     assert manifest.outlook().total == Counter()
 
 
@@ -95,7 +96,7 @@ def test_an_unreadable_verdict_confirms_nothing() -> None:
 def test_a_missing_base_folder_is_said(settings: Any, tmp_path: Path) -> None:
     settings.BASE_DATASET = tmp_path / "nowhere"
     assert "lacks NORMAL/ and PNEUMONIA/" in manifest.outlook().problems[0]
-    with pytest.raises(base.BaseUnusable):
+    with pytest.raises(base_folder.BaseUnusable):
         manifest.freeze()
 
 
@@ -114,7 +115,7 @@ def test_base_films_are_split_by_patient_once_and_read_once(
     assert all(len(shares) == 1 for shares in sides.values())
     expected = manifest.outlook().base
     assert sum(expected.values()) == 41
-    monkeypatch.setattr(base, "_read", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(base_folder, "_read", lambda *_: pytest.fail("read again"))
     assert manifest.freeze()[0] == entries
 
 
@@ -126,7 +127,7 @@ def test_a_site_film_that_is_in_the_base_folder_joins_the_side_of_its_patient(
     name = "person105_virus_0"
     film = FilmFactory(data=png(chest(1050, True)), study=StudyFactory())
     answer = AnswerFactory(film=film, model_version=ModelVersionFactory())
-    review.record(make_user("reviewer"), answer, "pneumonia")
+    reviews.record(make_user("reviewer"), answer, "pneumonia")
     shares = {e.patient: e.share for e in manifest.freeze()[0]}
     assert NearIdentical.objects.get().base_file == f"PNEUMONIA/{name}.png"
     assert shares[str(film.patient_id)] == shares["base person105"]

@@ -7,8 +7,8 @@ import pytest
 from django.db import IntegrityError, transaction
 from PIL import Image
 
-from diagnosis import splits
-from diagnosis.base import BaseFilm
+from diagnosis.datasets import splits
+from diagnosis.datasets.base_folder import BaseFilm
 from diagnosis.models import Film, Fingerprint, NearIdentical, SplitEntry, SplitGroup
 from tests.support.factories import FilmFactory, PatientFactory, StudyFactory
 from tests.support.radiographs import jpeg

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from diagnosis.views.batches import PART_BYTES
+from diagnosis.intake.views.batches import PART_BYTES
 from tests.e2e.accessibility import breaches
 from tests.e2e.test_film_to_training_run import file, log_in
 from tests.support.pictures import png

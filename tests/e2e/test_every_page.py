@@ -20,8 +20,8 @@ from django.utils import timezone
 from playwright.sync_api import Browser, Page
 from pytest_django.live_server_helper import LiveServer
 
-from diagnosis import worklist
 from diagnosis.models import Film, ModelVersion, Outcome, Patient, Prediction, Review, Study
+from diagnosis.reading import worklist
 from ml.evaluation import reference_histograms
 from ml.images.preprocessing import AREA_MEANS, Preparation
 from ml.images.radiograph import Radiograph

@@ -16,7 +16,8 @@ from django.db import connections
 from django.utils import timezone
 from PIL import Image
 
-from diagnosis import inference, tasks
+from diagnosis.core.queue import notify_worker
+from diagnosis.inference import worker as inference_worker
 from diagnosis.models import Film, ModelVersion, Prediction
 from ml.errors import ArtifactError
 from tests.support.factories import (
@@ -47,7 +48,7 @@ def queue(number: int, version: ModelVersion, name: str = "film.png") -> list[Pr
 
 def lease(prediction: Prediction, seconds: float = 60) -> Prediction:
     """Return the prediction as claimed by one worker, alone, with a lease of `seconds` from now."""
-    (claimed,) = inference.claim(limit=1)
+    (claimed,) = inference_worker.claim(limit=1)
     assert claimed == prediction
     Prediction.objects.filter(pk=prediction.pk).update(
         lease_until=timezone.now() + timedelta(seconds=seconds)
@@ -68,18 +69,18 @@ def test_the_longest_waiting_are_claimed_first_and_in_batches() -> None:
     waiting = [
         PredictionFactory(model_version=version, queued_at=now - timedelta(seconds=s)) for s in (1, 3, 2)
     ]
-    first = inference.claim(limit=2)
+    first = inference_worker.claim(limit=2)
     assert first == [waiting[1], waiting[2]]
     assert {(p.state, p.attempts) for p in first} == {(State.RUNNING, 1)}
-    assert inference.claim(limit=2) == [waiting[0]]
-    assert inference.claim() == []
+    assert inference_worker.claim(limit=2) == [waiting[0]]
+    assert inference_worker.claim() == []
 
 
 @pytest.mark.django_db
 def test_a_batch_is_of_one_model_version() -> None:
     old, new = PredictionFactory(), PredictionFactory()
-    assert inference.claim() == [old]
-    assert inference.claim() == [new]
+    assert inference_worker.claim() == [old]
+    assert inference_worker.claim() == [new]
 
 
 @pytest.mark.django_db
@@ -87,12 +88,12 @@ def test_what_was_tried_before_is_claimed_alone() -> None:
     version, now = ModelVersionFactory(), timezone.now()
     tried = PredictionFactory(model_version=version, attempts=1, queued_at=now - timedelta(seconds=9))
     fresh = [PredictionFactory(model_version=version) for _ in range(3)]
-    assert inference.claim() == [tried]
-    assert inference.claim() == fresh
+    assert inference_worker.claim() == [tried]
+    assert inference_worker.claim() == fresh
 
 
 def claim_until_empty(results: Any) -> None:
-    while batch := inference.claim(limit=3):
+    while batch := inference_worker.claim(limit=3):
         results.put([(p.pk, p.attempts) for p in batch])
     connections.close_all()
     results.put(None)
@@ -125,7 +126,7 @@ def test_of_several_processes_one_gets_each_film() -> None:
 @pytest.mark.django_db
 def test_films_are_answered_with_heatmap_and_receipt(production: ModelVersion) -> None:
     queue(3, production)
-    assert inference.work() is False
+    assert inference_worker.work() is False
     for prediction in Prediction.objects.all():
         assert prediction.state == State.SUCCEEDED, prediction.reasons
         assert prediction.probability is not None
@@ -147,7 +148,7 @@ def test_films_are_answered_with_heatmap_and_receipt(production: ModelVersion) -
 @pytest.mark.usefixtures("taught")
 def test_an_answer_on_a_film_that_taught_the_version_is_marked(production: ModelVersion) -> None:
     queue(1, production)
-    inference.work()
+    inference_worker.work()
     answered = Prediction.objects.get()
     assert answered.known
     assert any("learned from this film" in warning for warning in answered.warnings)
@@ -177,19 +178,21 @@ def test_films_that_taught_the_version_here_are_marked_when_it_reads_them_again(
         film = held_out(asked[name].film, share)
         Film.objects.filter(pk=film.pk).update(created_at=came)
     asked["of nobody yet"] = queue(1, production)[0]
-    inference.work()
+    inference_worker.work()
     for name, prediction in asked.items():
         prediction.refresh_from_db()
-        assert prediction.known == (inference.TAUGHT in prediction.warnings) == (name == "learned"), name
+        assert prediction.known == (inference_worker.TAUGHT in prediction.warnings) == (name == "learned"), (
+            name
+        )
 
 
 @pytest.mark.django_db
 def test_the_same_film_gets_the_same_answer_again(production: ModelVersion) -> None:
     queue(1, production)
-    inference.work()
+    inference_worker.work()
     first = Prediction.objects.get()
     Prediction.objects.update(state=State.QUEUED, probability=None, label="", attempts=0, receipt={})
-    inference.work()
+    inference_worker.work()
     second = Prediction.objects.get()
     assert (first.probability, first.receipt) == (second.probability, second.receipt)
 
@@ -198,7 +201,7 @@ def test_the_same_film_gets_the_same_answer_again(production: ModelVersion) -> N
 def test_a_picture_that_is_no_film_is_not_answered(production: ModelVersion) -> None:
     blank = encoded(Image.new("L", (256, 256), 90))
     PredictionFactory(film=FilmFactory(data=blank), model_version=production)
-    inference.work()
+    inference_worker.work()
     prediction = Prediction.objects.get()
     assert prediction.state == State.REJECTED
     assert prediction.reasons
@@ -212,11 +215,11 @@ def test_a_picture_that_is_no_film_is_not_answered(production: ModelVersion) -> 
 def test_who_has_lost_the_lease_cannot_answer(production: ModelVersion, empty_files: Path) -> None:
     (queued,) = queue(1, production)
     slow = lease(queued, seconds=-1)
-    assert inference.reconcile() == {"reclaimed": 1, "failed": 0, "waiting": 1}
+    assert inference_worker.reconcile() == {"reclaimed": 1, "failed": 0, "waiting": 1}
     quick = lease(queued)
-    inference.analyse([quick])
+    inference_worker.analyse([quick])
     answered = Prediction.objects.get()
-    inference.analyse([slow])
+    inference_worker.analyse([slow])
     assert Prediction.objects.values().get() == Prediction.objects.filter(pk=answered.pk).values().get()
     assert Prediction.objects.get().heatmap == answered.heatmap
     assert answered.attempts == 2
@@ -226,7 +229,7 @@ def test_who_has_lost_the_lease_cannot_answer(production: ModelVersion, empty_fi
 @pytest.mark.django_db
 def test_a_running_lease_is_left_alone() -> None:
     lease(PredictionFactory(), seconds=60)
-    assert inference.reconcile() == {"reclaimed": 0, "failed": 0, "waiting": 0}
+    assert inference_worker.reconcile() == {"reclaimed": 0, "failed": 0, "waiting": 0}
 
 
 @pytest.mark.django_db
@@ -238,19 +241,19 @@ def test_the_third_lost_lease_fails_the_film() -> None:
         {"reclaimed": 0, "failed": 1},
     ):
         lease(prediction, seconds=-1)
-        tally = inference.reconcile()
+        tally = inference_worker.reconcile()
         assert {name: tally[name] for name in expected} == expected
     prediction.refresh_from_db()
     assert (prediction.state, prediction.attempts) == (State.FAILED, 3)
     assert "tried 3 times" in prediction.failure
-    assert inference.claim() == []
+    assert inference_worker.claim() == []
 
 
 @pytest.mark.django_db
 def test_a_bad_film_fails_alone(production: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
     *good, bad = queue(4, production)
-    predictor = inference.predictor_for(production)
-    predict, cause = predictor.predict, inference._read(bad).pixels
+    predictor = inference_worker.predictor_for(production)
+    predict, cause = predictor.predict, inference_worker._read(bad).pixels
 
     def stumble(films: Any, ages: Any, threshold: float | None) -> Any:
         if any(np.array_equal(film.pixels, cause) for film in films):
@@ -259,10 +262,10 @@ def test_a_bad_film_fails_alone(production: ModelVersion, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(predictor, "predict", stumble)
     for _ in range(3):
-        inference.work()
+        inference_worker.work()
         # A film that failed alone rests until its lease ends.
         Prediction.objects.running().update(lease_until=timezone.now() - timedelta(seconds=1))
-        inference.reconcile()
+        inference_worker.reconcile()
     bad.refresh_from_db()
     assert (bad.state, bad.attempts) == (State.FAILED, 3)
     assert "ValueError" in bad.failure
@@ -276,14 +279,14 @@ def test_a_storage_that_is_away_costs_one_attempt_a_lease(
     (prediction,) = queue(1, production)
     film = Path(prediction.film.file.path)
     film.rename(film.with_suffix(".away"))
-    inference.work()
-    inference.work()
+    inference_worker.work()
+    inference_worker.work()
     prediction.refresh_from_db()
     assert (prediction.state, prediction.attempts) == (State.RUNNING, 1)
     film.with_suffix(".away").rename(film)
     Prediction.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-    inference.reconcile()
-    inference.work()
+    inference_worker.reconcile()
+    inference_worker.work()
     prediction.refresh_from_db()
     assert (prediction.state, prediction.failure) == (State.SUCCEEDED, "")
 
@@ -295,8 +298,8 @@ def test_films_of_a_model_that_cannot_be_loaded_wait(
     broken = PredictionFactory(queued_at=timezone.now() - timedelta(hours=1))
     queue(2, production)
     with pytest.raises((ArtifactError, OSError)):
-        inference.predictor_for(broken.model_version)
-    assert inference.work() is False
+        inference_worker.predictor_for(broken.model_version)
+    assert inference_worker.work() is False
     broken.refresh_from_db()
     assert (broken.state, broken.attempts) == (State.QUEUED, 0)
     assert states() == {State.SUCCEEDED: 2, State.QUEUED: 1}
@@ -312,7 +315,7 @@ def test_a_killed_worker_loses_no_film(
     films = len(queue(12, production))
     flag = tmp_path / "stumbled"
     short = {"LEASE_SECONDS": "3", "WORKERS": "1", "INFERENCE_BATCH": "8"}
-    tasks.wake()
+    notify_worker()
     worker = start(
         *WORKER, "--include", "tests.support.broken_runtime", STOP_AT_STORE="4", STUMBLED=str(flag), **short
     )
@@ -342,7 +345,7 @@ def test_a_film_that_kills_its_reader_fails_alone(
     ]
     deaths = tmp_path / "deaths"
     short = {"LEASE_SECONDS": "1.5", "WORKERS": "1"}
-    tasks.wake()
+    notify_worker()
     start(
         *WORKER,
         "--include",
@@ -366,7 +369,7 @@ def test_films_whose_messages_are_lost_are_answered(
     if not broker.process:
         pytest.skip("the broker is a file")
     queue(4, production)
-    assert tasks.wake()
+    assert notify_worker()
     assert broker.client.llen("inference") == 1
     broker.client.flushall()
     assert broker.client.llen("inference") == 0

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from diagnosis import decoding
+from diagnosis.intake import decoder_pool
 from ml.decoder import decode as decode_here
 from ml.images.decoded import Decoded
 from ml.images.errors import ImageError
@@ -24,31 +24,31 @@ from tests.support.processes import ROOT, wait_for
 
 @pytest.fixture(autouse=True)
 def _fresh_decoders() -> Iterator[None]:
-    decoding.stop()
+    decoder_pool.stop()
     yield
-    decoding.stop()
+    decoder_pool.stop()
 
 
 def idle() -> list[int]:
-    return [child.process.pid for child in decoding._pool.idle]
+    return [child.process.pid for child in decoder_pool._pool.idle]
 
 
 @pytest.mark.parametrize("content", [png(), jpeg(), dx()], ids=["png", "jpeg", "dicom"])
 def test_a_child_gives_what_decoding_here_gives(content: bytes) -> None:
-    assert decoding.decode(content) == decode_here(content)
+    assert decoder_pool.decode(content) == decode_here(content)
 
 
 def test_the_same_child_reads_the_next_film() -> None:
-    decoding.decode(png(1))
+    decoder_pool.decode(png(1))
     first = idle()
-    decoding.decode(dx())
+    decoder_pool.decode(dx())
     assert idle() == first
     assert len(first) == 1
 
 
 def test_a_refusal_comes_back_with_its_code() -> None:
     with pytest.raises(ImageError) as caught:
-        decoding.decode(dx(ViewPosition="LL"))
+        decoder_pool.decode(dx(ViewPosition="LL"))
     assert caught.value.code == "other-view"
     assert idle()
 
@@ -56,45 +56,45 @@ def test_a_refusal_comes_back_with_its_code() -> None:
 def test_a_film_that_needs_too_much_memory_is_refused_and_the_next_one_is_read(settings: Any) -> None:
     settings.DECODER_MEMORY_MB = 120
     with pytest.raises(ImageError) as caught:
-        decoding.decode(encoded(Image.new("RGBA", (4000, 4000), (9, 9, 9, 9))))
+        decoder_pool.decode(encoded(Image.new("RGBA", (4000, 4000), (9, 9, 9, 9))))
     assert caught.value.code == "too-large"
     assert "more memory" in str(caught.value)
-    assert decoding.decode(png()).width == 256
+    assert decoder_pool.decode(png()).width == 256
 
 
 def test_a_child_that_dies_over_a_film_costs_that_film_only() -> None:
-    decoding.warm_up()
+    decoder_pool.warm_up()
     (pid,) = idle()
     os.kill(pid, signal.SIGSTOP)
     with ThreadPoolExecutor() as pool:
-        film = pool.submit(decoding.decode, png())
+        film = pool.submit(decoder_pool.decode, png())
         wait_for(lambda: not idle())
         time.sleep(0.2)
         os.kill(pid, signal.SIGKILL)
-        with pytest.raises(decoding.DecoderDied, match="broke off"):
+        with pytest.raises(decoder_pool.DecoderDied, match="broke off"):
             film.result()
-    assert decoding.decode(png()).width == 256
+    assert decoder_pool.decode(png()).width == 256
 
 
 def test_a_child_that_takes_too_long_is_ended(settings: Any) -> None:
     settings.DECODER_SECONDS = 0
-    decoding.warm_up()
+    decoder_pool.warm_up()
     os.kill(idle()[0], signal.SIGSTOP)
-    with pytest.raises(decoding.DecoderDied):
-        decoding.decode(png())
+    with pytest.raises(decoder_pool.DecoderDied):
+        decoder_pool.decode(png())
 
 
 def test_a_child_that_died_while_it_waited_costs_nothing() -> None:
-    decoding.decode(png())
-    child = decoding._pool.idle[0]
+    decoder_pool.decode(png())
+    child = decoder_pool._pool.idle[0]
     child.process.kill()
     child.process.wait()
-    assert decoding.decode(png()).width == 256
+    assert decoder_pool.decode(png()).width == 256
 
 
 def test_never_more_than_two_children() -> None:
     with ThreadPoolExecutor(8) as pool:
-        films: list[Decoded] = list(pool.map(decoding.decode, [png(n, 96) for n in range(16)]))
+        films: list[Decoded] = list(pool.map(decoder_pool.decode, [png(n, 96) for n in range(16)]))
     assert [film.picture for film in films] == [decode_here(png(n, 96)).picture for n in range(16)]
     assert len(idle()) <= 2
 
@@ -102,7 +102,7 @@ def test_never_more_than_two_children() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_a_child_knows_no_secret_and_leaves_no_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "telltale")
-    decoding.decode(png())
+    decoder_pool.decode(png())
     process = Path(f"/proc/{idle()[0]}")
     assert b"telltale" not in (process / "environ").read_bytes()
     limits = {
@@ -120,9 +120,9 @@ def test_a_child_ends_with_its_input() -> None:
 
 
 def test_a_forked_process_does_not_talk_to_its_parents_children() -> None:
-    decoding.decode(png())
+    decoder_pool.decode(png())
     pid = os.fork()
     if pid == 0:
-        os._exit(len(decoding._pool.idle))
+        os._exit(len(decoder_pool._pool.idle))
     assert os.waitpid(pid, 0)[1] == 0
     assert len(idle()) == 1

@@ -21,7 +21,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
-from diagnosis import intake
+from diagnosis.intake import films
 from diagnosis.models import AccessLog, Film, Patient, Study
 from ml.images.reader import read_radiograph
 from pneumoweb.accounts.models import Clinic, User
@@ -47,9 +47,9 @@ def clinician(client: Client, patient: Patient) -> User:
     return user
 
 
-def receive(user: User, patient: Patient, content: bytes, **more: Any) -> intake.Received:
+def receive(user: User, patient: Patient, content: bytes, **more: Any) -> films.Received:
     options = {"taken_on": None, "upload_key": uuid.uuid4(), **more}
-    return intake.receive(user, patient, ContentFile(content, name="film.dcm"), **options)
+    return films.receive(user, patient, ContentFile(content, name="film.dcm"), **options)
 
 
 def send(client: Client, patient: Patient, content: bytes, **fields: Any) -> Any:
@@ -100,7 +100,7 @@ def test_without_any_date_it_is_today(patient: Patient, clinician: User) -> None
 def test_an_impossible_date_in_the_file_is_refused(
     patient: Patient, clinician: User, day: str, word: str
 ) -> None:
-    with pytest.raises(intake.Refused, match=word):
+    with pytest.raises(films.Refused, match=word):
         receive(clinician, patient, dx(StudyDate=day))
     assert not Film.objects.exists()
 
@@ -152,12 +152,12 @@ def test_one_instance_has_one_set_of_pixels(patient: Patient, clinician: User) -
     first = receive(clinician, patient, dx())
     # Another header around the same pixels is the same film.
     assert receive(clinician, patient, dx(StationName="other")).film == first.film
-    with pytest.raises(intake.Refused, match="its pixels are others"):
+    with pytest.raises(films.Refused, match="its pixels are others"):
         receive(clinician, patient, dx(pixels=stored(7)))
     other = PatientFactory(
         clinic=patient.clinic, name=patient.name, birth_date=patient.birth_date, mrn="SYN-0000 "
     )
-    with pytest.raises(intake.Mismatch) as caught:
+    with pytest.raises(films.Mismatch) as caught:
         receive(clinician, other, dx())
     assert [what for what, _, _ in caught.value.differences] == ["film"]
     assert Film.objects.count() == 1

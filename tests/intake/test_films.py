@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from diagnosis import intake
+from diagnosis.inference import requests
+from diagnosis.intake import films as intake_films
 from diagnosis.models import Film, ModelVersion, Patient, Prediction, Study
 from ml.images.reader import read_radiograph
 from pneumoweb.accounts.models import User
@@ -71,10 +72,10 @@ def send(client: Client, patient: Patient, *files: tuple[str, bytes], **fields: 
 
 def receive(
     user: User, patient: Patient, content: bytes, name: str = "film.png", **more: Any
-) -> intake.Received:
+) -> intake_films.Received:
     upload = ContentFile(content, name=name)
     options = {"taken_on": timezone.localdate(), "upload_key": uuid.uuid4(), **more}
-    return intake.receive(user, patient, upload, **options)
+    return intake_films.receive(user, patient, upload, **options)
 
 
 @pytest.mark.parametrize(("name", "content"), [("a.png", png()), ("b.jpg", jpeg())], ids=["png", "jpeg"])
@@ -199,11 +200,11 @@ def test_an_odd_name_is_only_a_label(client: Client, patient: Patient, clinician
 
 @given(st.text())
 def test_any_name_can_be_cleaned(name: str) -> None:
-    clean = intake.clean_name(name)
+    clean = intake_films.clean_name(name)
     assert 0 < len(clean) <= 200
     assert "/" not in clean
     assert all(unicodedata.category(character)[0] != "C" for character in clean)
-    assert intake.clean_name(clean) == clean
+    assert intake_films.clean_name(clean) == clean
 
 
 def test_nothing_of_the_source_but_the_picture_is_kept(patient: Patient, clinician: User) -> None:
@@ -294,7 +295,7 @@ def test_reading_again_keeps_the_earlier_answer(patient: Patient, clinician: Use
     film = receive(clinician, patient, png()).film
     ModelVersion.objects.update(stage="retired")
     newer = ModelVersionFactory(stage="production")
-    first = intake.again(film, newer)
-    assert intake.again(film, newer) == first
+    first = requests.again(film, newer)
+    assert requests.again(film, newer) == first
     assert film.predictions.count() == 2
     assert default_storage.exists(str(film.file.name))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from diagnosis import identity
+from diagnosis.intake import identity
 from diagnosis.models import Patient
 from ml.images.decoded import Offered
 from tests.support.factories import PatientFactory

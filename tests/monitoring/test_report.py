@@ -14,9 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from diagnosis import inference
+from diagnosis.inference import worker
 from diagnosis.models import Film, ModelVersion, Patient, Prediction, Review, Study, WorkerSign
-from diagnosis.monitoring import activity, alarms, drift, quality, signs
+from diagnosis.monitoring import alerts, drift, heartbeat, performance, throughput
 from diagnosis.monitoring.rates import Rate, effective, rate
 from diagnosis.monitoring.report import Report
 from diagnosis.monitoring.scope import Scope
@@ -97,7 +97,7 @@ def test_films_are_counted_on_the_day_of_the_sites_time_zone(site: Site, setting
         site.add(3, queued_at=midnight - timedelta(seconds=1), label="PNEUMONIA", probability=0.9)
         site.add(4, queued_at=midnight - timedelta(days=6), state=State.REJECTED)
         site.add(5, queued_at=midnight - timedelta(days=6, seconds=1))
-        spans = activity.spans(Scope(7, None))
+        spans = throughput.spans(Scope(7, None))
     assert [dict(span.kinds) for span in spans] == [
         {"rejected": 4},
         {},
@@ -120,7 +120,7 @@ def test_a_day_begins_at_midnight_also_after_the_clocks_changed(settings: Any, d
         for midnight in [*daily.midnights()][::10]:
             site.add(queued_at=midnight)
             site.add(queued_at=midnight + timedelta(hours=22.5))
-        assert [span.total for span in activity.spans(daily)][::10] == [2] * 9
+        assert [span.total for span in throughput.spans(daily)][::10] == [2] * 9
 
 
 def test_a_year_is_shown_by_weeks_and_nothing_is_lost(site: Site) -> None:
@@ -128,7 +128,7 @@ def test_a_year_is_shown_by_weeks_and_nothing_is_lost(site: Site) -> None:
     for day in (0, 1, 100, 364):
         site.add(queued_at=scope.since + timedelta(days=day, hours=1))
     site.add(queued_at=scope.since - timedelta(hours=1))
-    spans = activity.spans(scope)
+    spans = throughput.spans(scope)
     assert all(span.first.weekday() == 0 for span in spans)
     assert sum(span.total for span in spans) == 4
 
@@ -139,19 +139,19 @@ def test_percentiles_are_read_off_within_a_few_percent(site: Site) -> None:
     for answer, value in zip(answers, seconds, strict=True):
         answer.waiting_seconds = float(value)
     Prediction.objects.bulk_update(answers, ["waiting_seconds"])
-    whole = activity.together(activity.spans(EVERYTHING))
+    whole = throughput.together(throughput.spans(EVERYTHING))
     for share in (0.5, 0.95):
-        assert activity.percentile(whole.waiting, share) == pytest.approx(
+        assert throughput.percentile(whole.waiting, share) == pytest.approx(
             np.quantile(seconds, share), rel=0.1
         )
-    assert activity.percentile(whole.reading, 0.5) is None
+    assert throughput.percentile(whole.reading, 0.5) is None
 
 
 def test_reasons_that_differ_in_numbers_alone_are_one(site: Site) -> None:
     for side in (100, 110):
         site.add(state=State.REJECTED, reasons=[f"The picture is {side} x 99 pixels.", "It is blank."])
     site.add(state=State.FAILED, failure="The file cannot be read.")
-    found = [(reason.words, reason.films) for reason in activity.reasons(EVERYTHING)]
+    found = [(reason.words, reason.films) for reason in throughput.reasons(EVERYTHING)]
     assert found == [
         ("It is blank.", 2),
         ("The picture is … x … pixels.", 2),
@@ -161,26 +161,26 @@ def test_reasons_that_differ_in_numbers_alone_are_one(site: Site) -> None:
 
 def test_the_queue_tells_depth_age_and_silent_workers(site: Site) -> None:
     site.add(2, state=State.QUEUED, queued_at=timezone.now() - timedelta(minutes=12))
-    queue = activity.queue(EVERYTHING)
+    queue = throughput.queue(EVERYTHING)
     assert (queue.waiting, queue.running, queue.too_long, queue.silent) == (2, 0, True, True)
-    assert [alarm.level for alarm in alarms.of_queue(queue)] == ["alarm", "alarm"]
-    signs.leave()
-    assert [alarm.title for alarm in alarms.of_queue(activity.queue(EVERYTHING))] == [
+    assert [alarm.level for alarm in alerts.of_queue(queue)] == ["alarm", "alarm"]
+    heartbeat.leave()
+    assert [alarm.title for alarm in alerts.of_queue(throughput.queue(EVERYTHING))] == [
         "A film has waited for 12\xa0minutes."
     ]
 
 
 def test_a_sign_of_life_is_left_now_and_then_and_an_old_one_asks_for_another(site: Site) -> None:
-    signs.leave()
-    first = signs.last()
-    signs.leave()
-    assert signs.last() == first
-    assert not signs.overdue()
-    WorkerSign.objects.update(at=timezone.now() - signs.EVERY * 1.1)
-    assert signs.overdue()
-    signs.leave()
+    heartbeat.leave()
+    first = heartbeat.last()
+    heartbeat.leave()
+    assert heartbeat.last() == first
+    assert not heartbeat.overdue()
+    WorkerSign.objects.update(at=timezone.now() - heartbeat.EVERY * 1.1)
+    assert heartbeat.overdue()
+    heartbeat.leave()
     assert WorkerSign.objects.count() == 1
-    assert not signs.overdue()
+    assert not heartbeat.overdue()
 
 
 # ---------------------------------------------------------------- how right
@@ -218,17 +218,17 @@ def test_figures_count_the_newest_answer_of_each_film_and_versions_apart(site: S
         film=missed[0].film, model_version=site.version, state=State.SUCCEEDED, label="PNEUMONIA", probability=0.7,
         threshold=0.5,
     )  # fmt: skip
-    rows = quality.judged(EVERYTHING)
+    rows = performance.judged(EVERYTHING)
     assert len(rows) == 26
     figures = Report(EVERYTHING).figures
     assert figures.cells == {"tn": 0, "fp": 0, "fn": 2, "tp": 23}
     assert (figures.sensitivity.hits, figures.sensitivity.n, figures.specificity.n) == (23, 25, 0)
-    versions = {name: f.films for kind, name, f in quality.groups(rows) if kind == "model"}
+    versions = {name: f.films for kind, name, f in performance.groups(rows) if kind == "model"}
     assert versions == {before.name: 1, site.version.name: 25}
-    assert {row.film_id for row in quality.chosen(rows, "fn", "view", "PA (back to front)")} == {
+    assert {row.film_id for row in performance.chosen(rows, "fn", "view", "PA (back to front)")} == {
         answer.film_id for answer in missed[1:]
     }
-    assert later.film_id in {row.film_id for row in quality.chosen(rows, "tp", "", "")}
+    assert later.film_id in {row.film_id for row in performance.chosen(rows, "tp", "", "")}
 
 
 def test_films_that_taught_the_version_judge_it_not(site: Site, client: Client) -> None:
@@ -345,7 +345,7 @@ def test_drift_compares_stored_statistics_with_the_card(site: Site, described: d
     assert by_name["mean"].level == "alarm"
     assert by_name["mean"].higher
     assert by_name["probability"].level == "steady"
-    (alarm,) = (alarm for alarm in alarms.of_drift(found) if alarm.level == "alarm")
+    (alarm,) = (alarm for alarm in alerts.of_drift(found) if alarm.level == "alarm")
     assert "ilms are brighter" in alarm.title
 
 
@@ -356,7 +356,7 @@ def test_the_worker_keeps_picture_statistics_and_times() -> None:
         film=FilmFactory(data=sample_films(1)[0]), model_version=ModelVersion.objects.get(stage="production"),
         queued_at=timezone.now() - timedelta(seconds=30),
     )  # fmt: skip
-    inference.work()
+    worker.work()
     prediction.refresh_from_db()
     assert prediction.state == State.SUCCEEDED
     assert 0 < prediction.picture_mean < 1

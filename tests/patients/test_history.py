@@ -14,12 +14,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from PIL import Image
 
-from diagnosis import report, timeline
-from diagnosis.export import harmless
-from diagnosis.histories import films_for
+from diagnosis.inference.viewer import viewer_facts
 from diagnosis.models import AccessLog, Film, Patient, Prediction
-from diagnosis.review import record
-from diagnosis.viewing import viewer_facts
+from diagnosis.patients import pdf_report, timeline
+from diagnosis.patients.csv_export import harmless
+from diagnosis.patients.history import films_for
+from diagnosis.reading.reviews import record
 from pneumoweb.accounts.models import User
 from tests.support.factories import (
     AnswerFactory,
@@ -302,13 +302,13 @@ def test_the_report_of_one_film(client: Client, patient: Patient) -> None:
 
 def test_what_the_report_says(patient: Patient, clinician: User, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    words = report._words
+    words = pdf_report._words
 
     def listen(text: str, style: str) -> Any:
         said.append(text)
         return words(text, style)
 
-    monkeypatch.setattr(report, "_words", listen)
+    monkeypatch.setattr(pdf_report, "_words", listen)
     film = films_of(patient)[2]
     record(
         make_user("reviewer", clinician.clinic, first_name="Rosa"),
@@ -317,13 +317,13 @@ def test_what_the_report_says(patient: Patient, clinician: User, monkeypatch: py
         "<b>a & b",
     )
     AnswerFactory(film=film, model_version__name="second-2", probability=0.999, warnings=["Too old."])
-    monkeypatch.setattr(report, "MOST_FILMS", 2)
-    content = report.history_pdf(patient, films_for(clinician, patient), made_by=clinician)
+    monkeypatch.setattr(pdf_report, "MOST_FILMS", 2)
+    content = pdf_report.history_pdf(patient, films_for(clinician, patient), made_by=clinician)
     everything = "\n".join(said)
     for text in (
         "=Ada Ωmega", "A-1", "Cleo Marsh", "1 older film is left out", "> 99 %", "threshold 50 %", "Too old.",
         "second-2", "first-1: Pneumonia: probability of pneumonia 60 %", "Normal, Rosa", "<b>a & b", "Not reviewed",
-        "weights", "abc", report.STATEMENT,
+        "weights", "abc", pdf_report.STATEMENT,
     ):  # fmt: skip
         assert text in everything, text
     assert pages(content) >= 1
@@ -336,20 +336,20 @@ def test_a_missing_or_deep_picture_spoils_no_report(patient: Patient, clinician:
     grey = Image.fromarray(film_array(3, 300).astype("uint16") * 257)
     deep.file.name = default_storage.save("films/deep.png", ContentFile(encoded(grey)))
     deep.save()
-    content = report.history_pdf(patient, films_for(clinician, patient), made_by=clinician)
+    content = pdf_report.history_pdf(patient, films_for(clinician, patient), made_by=clinician)
     assert content.count(b"/Subtype /Image") == 4
 
 
 def test_reports_wait_for_each_other_and_say_so(
     client: Client, patient: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "WAIT", 0.01)
-    with report._one_at_a_time():
+    monkeypatch.setattr(pdf_report, "WAIT", 0.01)
+    with pdf_report._one_at_a_time():
         response = client.get(reverse("history_pdf", args=[patient.pk]), follow=True)
     assert "Other reports are being made" in response.content.decode()
     assert not AccessLog.objects.filter(action="exported").exists()
 
 
 def test_letters_that_the_font_lacks_are_not_lost() -> None:
-    assert report._printable("Ωmega Šaß") == "Ωmega Šaß"
-    assert report._printable("明") == "[U+660E]"
+    assert pdf_report._printable("Ωmega Šaß") == "Ωmega Šaß"
+    assert pdf_report._printable("明") == "[U+660E]"

@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from diagnosis.models import AccessLog, Patient
-from diagnosis.review import record
+from diagnosis.reading.reviews import record
 from pneumoweb.accounts.models import User
 from tests.support.factories import (
     AnswerFactory,

@@ -8,8 +8,11 @@ from django.db.models import QuerySet
 from django.test import Client
 from django.urls import reverse
 
-from diagnosis import admin, audit, patientlist, places, reviewqueue, worklist, worklistpage
+from diagnosis import admin
+from diagnosis.core import audit_log, pagination, querysets
 from diagnosis.models import WorklistRow
+from diagnosis.patients import search
+from diagnosis.reading import review_queue, worklist, worklist_page
 from pneumoweb.accounts.models import Clinic, User
 from tests.support.factories import ClinicFactory, FilmFactory, PatientFactory, StudyFactory, make_user
 
@@ -54,7 +57,7 @@ def asked(**chosen: str) -> dict[str, str]:
 def test_many_films_are_read_in_order_and_few_are_looked_up(
     reviewer: User, chosen: dict[str, str], index: str, show: str
 ) -> None:
-    lookup = plan(worklistpage.filtered(reviewer, asked(show=show, **chosen)).order_by())
+    lookup = plan(worklist_page.filtered(reviewer, asked(show=show, **chosen)).order_by())
     assert "SEARCH" in lookup
     assert "SCAN" not in lookup
     assert "clinic_id=?" in lookup
@@ -62,11 +65,11 @@ def test_many_films_are_read_in_order_and_few_are_looked_up(
         assert index in lookup
     if SHOWS[show] and not chosen:
         assert SHOWS[show] in lookup
-    for sort, order in worklistpage.ORDERS.items():
-        (part,) = worklistpage.in_order(reviewer, asked(show=show, sort=sort, **chosen))
+    for sort, order in worklist_page.ORDERS.items():
+        (part,) = worklist_page.in_order(reviewer, asked(show=show, sort=sort, **chosen))
         for place in (None, [0] * len(order)):
             following = (
-                part.filter(places.beyond(order, place))
+                part.filter(pagination.beyond(order, place))
                 if place and sort in ("urgency", "suspicion")
                 else part
             )
@@ -77,9 +80,9 @@ def test_many_films_are_read_in_order_and_few_are_looked_up(
 
 @only_sqlite
 def test_the_review_queue_is_read_in_order(reviewer: User) -> None:
-    for kind in reviewqueue.Kind:
-        order = reviewqueue.ORDERS[kind].by
-        for part in reviewqueue.parts(reviewer, kind):
+    for kind in review_queue.Kind:
+        order = review_queue.ORDERS[kind].by
+        for part in review_queue.parts(reviewer, kind):
             reading = plan(part.order_by(*order)[:12])
             assert "USING INDEX queue_" in reading
             assert "B-TREE" not in reading
@@ -89,9 +92,9 @@ def test_the_review_queue_is_read_in_order(reviewer: User) -> None:
 def test_a_search_reads_only_the_index_of_names_and_numbers(reviewer: User) -> None:
     administrator = make_user("administrator")
     for user, index in ((reviewer, "patient_search"), (administrator, "patient_search_everywhere")):
-        reading = plan(patientlist.matching(user, ["ada", "77"]).values_list("pk"))
+        reading = plan(querysets.matching(user, ["ada", "77"]).values_list("pk"))
         assert f"USING COVERING INDEX {index}" in reading
-        reading = plan(patientlist.matching(user, []).order_by(*patientlist.ORDER)[:25])
+        reading = plan(querysets.matching(user, []).order_by(*search.ORDER)[:25])
         assert index in reading
         assert "B-TREE" not in reading
 
@@ -99,7 +102,7 @@ def test_a_search_reads_only_the_index_of_names_and_numbers(reviewer: User) -> N
 @only_sqlite
 def test_what_is_new_is_read_from_the_newest(reviewer: User) -> None:
     for chosen, _ in FILTERS:
-        assert "film_id>?" in plan(worklistpage.news(reviewer, asked(**chosen), 7).order_by())
+        assert "film_id>?" in plan(worklist_page.news(reviewer, asked(**chosen), 7).order_by())
 
 
 def test_a_search_in_the_worklist_finds_few_and_many_alike(
@@ -111,13 +114,13 @@ def test_a_search_in_the_worklist_finds_few_and_many_alike(
     film_in(clinic, "Somebody Else")
     film_in(ClinicFactory(), "Juniper Elsewhere")
     chosen = asked(q="JUN")
-    few = [line.row.film_id for line in worklistpage.page(reviewer, chosen).lines]
-    monkeypatch.setattr(worklistpage, "FEW", 1)
-    monkeypatch.setattr(worklistpage, "COUNTED", 1)
-    page = worklistpage.page(reviewer, chosen)
+    few = [line.row.film_id for line in worklist_page.page(reviewer, chosen).lines]
+    monkeypatch.setattr(worklist_page, "FEW", 1)
+    monkeypatch.setattr(worklist_page, "COUNTED", 1)
+    page = worklist_page.page(reviewer, chosen)
     assert [line.row.film_id for line in page.lines] == few == sorted(wanted, reverse=True)
     assert page.many
-    assert worklistpage.news(reviewer, chosen, wanted[0]).count() == 2
+    assert worklist_page.news(reviewer, chosen, wanted[0]).count() == 2
 
 
 def test_an_administrator_sees_the_clinics_in_one_order(client: Client) -> None:
@@ -125,30 +128,32 @@ def test_an_administrator_sees_the_clinics_in_one_order(client: Client) -> None:
     films = [film_in(clinics[n % 3], f"Patient {n}") for n in range(7)]
     WorklistRow.objects.filter(film=films[2]).update(urgency=4.5)
     administrator = make_user("administrator")
-    rows = places.first(worklistpage.in_order(administrator, asked()), worklistpage.ORDERS["urgency"], 4)
+    rows = pagination.first(
+        worklist_page.in_order(administrator, asked()), worklist_page.ORDERS["urgency"], 4
+    )
     assert [row.film_id for row in rows] == [films[2], films[6], films[5], films[4]]
 
 
 def test_patients_follow_each_other_without_a_gap(
     client: Client, reviewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patientlist, "SIZE", 2)
+    monkeypatch.setattr(search, "SIZE", 2)
     for name in ("Same Name", "Same Name", "Same Name", "Another", "Zoe"):
         PatientFactory(clinic=reviewer.clinic, name=name)
-    seen, page, back = [], patientlist.page(reviewer, []), []
+    seen, page, back = [], search.page(reviewer, []), []
     while True:
         seen += [patient.pk for patient in page.patients]
         if page.after is None:
             break
         back.append([patient.pk for patient in page.patients])
-        page = patientlist.page(reviewer, [], after=str(page.after))
+        page = search.page(reviewer, [], after=str(page.after))
     assert len(seen) == len(set(seen)) == 5
     while page.before is not None:
-        page = patientlist.page(reviewer, [], before=str(page.before))
+        page = search.page(reviewer, [], before=str(page.before))
         assert [patient.pk for patient in page.patients] == back.pop()
     assert not back
     for nonsense in ("x", "99999999", "9" * 30, "²"):
-        assert patientlist.page(reviewer, [], after=nonsense).before is None
+        assert search.page(reviewer, [], after=nonsense).before is None
     client.force_login(reviewer)
     text = client.get(reverse("patients"), {"q": "same"}).content.decode()
     assert "3 patients" in text
@@ -167,8 +172,8 @@ def test_the_access_log_is_searched_by_user_and_by_patient(
     client.force_login(make_user("administrator"))
     one, other = PatientFactory(mrn="ONE-1"), PatientFactory(mrn="OTHER-2")
     for patient, what in ((one, "first thing"), (other, "second thing")):
-        audit.append(reviewer, "seen", patient, what, None)
-    audit.append(make_user("clinician"), "seen", one, "third thing", None)
+        audit_log.append(reviewer, "seen", patient, what, None)
+    audit_log.append(make_user("clinician"), "seen", one, "third thing", None)
     address = reverse("admin:diagnosis_accesslog_changelist")
 
     def things(words: str) -> set[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pneumoweb.firstrun import prepare_data_folder
+from pneumoweb.server.first_run import prepare_data_folder
 from tests.support.processes import MANAGE, ROOT
 
 STRONG = "k" * 20 + "0123456789abcdefghijABCDEFGHIJ-_"

@@ -19,10 +19,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from diagnosis import evaluation, inference, likeness, registry
-from diagnosis.batches import sending, unpacking
+from diagnosis.datasets import duplicates
+from diagnosis.inference import worker
+from diagnosis.intake.batches import unpack, zip_upload
 from diagnosis.models import Arrival, Batch, Evaluation, Film, Fingerprint, ModelVersion, Patient, Prediction
-from pneumoweb.storage import RESERVE, StorageAway, StorageFull
+from diagnosis.promotion import evaluation
+from diagnosis.registry import versions
+from pneumoweb.storage.filesystem import RESERVE, StorageAway, StorageFull
 from tests.support.factories import (
     BatchFactory,
     FilmFactory,
@@ -148,7 +151,7 @@ def test_a_film_that_cannot_be_kept_is_not_taken_in(
     assert not Film.objects.exists()
     bucket.start()
     assert sent(client, patient).status_code == 201
-    assert inference.work() is False
+    assert worker.work() is False
     film = Film.objects.get()
     assert film.predictions.get().state == State.SUCCEEDED
     for name in ("film_image", "film_values", "film_preview"):
@@ -186,11 +189,11 @@ def test_films_wait_for_a_bucket_that_is_away_and_pay_nothing(
     bucket: Service, production: ModelVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     films = len(waiting(4, production))
-    predictor = inference.predictor_for(production)
+    predictor = worker.predictor_for(production)
     bucket.stop()
     for _ in range(5):
-        assert inference.work() is False
-        inference.reconcile()
+        assert worker.work() is False
+        worker.reconcile()
     assert set(Prediction.objects.values_list("state", "attempts")) == {(State.QUEUED, 0)}
 
     bucket.start()
@@ -203,11 +206,11 @@ def test_films_wait_for_a_bucket_that_is_away_and_pay_nothing(
 
     with monkeypatch.context() as patched:
         patched.setattr(predictor, "predict", and_lose_the_bucket)
-        inference.work()
+        worker.work()
     assert set(Prediction.objects.values_list("state", "attempts")) == {(State.QUEUED, 0)}
 
     bucket.start()
-    inference.work()
+    worker.work()
     assert set(Prediction.objects.values_list("state", "attempts")) == {(State.SUCCEEDED, 1)}
     heatmaps = set(Prediction.objects.values_list("heatmap", flat=True))
     assert len(heatmaps) == films
@@ -218,16 +221,16 @@ def test_films_wait_for_a_bucket_that_is_away_and_pay_nothing(
 def test_a_version_comes_from_the_bucket_whole(
     bucket: Service, production: ModelVersion, settings: Any
 ) -> None:
-    folder = registry.local_artifact(production)
+    folder = versions.local_artifact(production)
     assert folder == settings.MODEL_CACHE_DIR / production.artifact_hash
     bucket.stop()
-    assert registry.local_artifact(production) == folder
+    assert versions.local_artifact(production) == folder
     (folder / "model.tflite").write_bytes(b"damaged on this host's disk")
     with pytest.raises(StorageAway):
-        registry.local_artifact(production)
+        versions.local_artifact(production)
     assert list(settings.MODEL_CACHE_DIR.iterdir()) == []
     bucket.start()
-    assert (registry.local_artifact(production) / "model.tflite").stat().st_size > 1_000_000
+    assert (versions.local_artifact(production) / "model.tflite").stat().st_size > 1_000_000
 
 
 @pytest.mark.django_db
@@ -235,10 +238,10 @@ def test_a_film_out_of_reach_is_not_taken_for_one_without_likeness(bucket: Servi
     film = FilmFactory()
     bucket.stop()
     with pytest.raises(StorageAway):
-        likeness.look([film.patient_id])
+        duplicates.look([film.patient_id])
     assert not Fingerprint.objects.exists()
     bucket.start()
-    likeness.look([film.patient_id])
+    duplicates.look([film.patient_id])
     assert bytes(Fingerprint.objects.get().value)
 
 
@@ -251,8 +254,8 @@ def test_an_evaluation_rests_while_the_bucket_is_away(
         film = held_out(FilmFactory(data=data))
         confirm(film, "pneumonia" if place % 2 else "normal", reviewer)
     asked = evaluation.request(candidate_of(tmp_path), reviewer)
-    inference.predictor_for(asked.candidate)
-    inference.predictor_for(asked.production)
+    worker.predictor_for(asked.candidate)
+    worker.predictor_for(asked.production)
     bucket.stop()
     for _ in range(5):
         evaluation.work()
@@ -278,21 +281,21 @@ def test_a_zip_waits_for_the_bucket(bucket: Service, production: ModelVersion) -
     patient = PatientFactory()
     batch = BatchFactory(clinic=patient.clinic, patient=patient)
     content = zipped(sample_films(3))
-    sending.begin(batch, "a.zip", len(content), "1")
+    zip_upload.begin(batch, "a.zip", len(content), "1")
     half = len(content) // 2
-    sending.add_part(batch, 0, ContentFile(content[:half]))
+    zip_upload.add_part(batch, 0, ContentFile(content[:half]))
     batch.refresh_from_db()
     bucket.stop()
     with pytest.raises(StorageAway):
-        sending.add_part(batch, half, ContentFile(content[half:]))
+        zip_upload.add_part(batch, half, ContentFile(content[half:]))
     bucket.start()
-    sending.add_part(batch, half, ContentFile(content[half:]))
+    zip_upload.add_part(batch, half, ContentFile(content[half:]))
     bucket.stop()
-    assert unpacking.work() is False
-    unpacking.reconcile()
+    assert unpack.work() is False
+    unpack.reconcile()
     assert Batch.objects.get().zip_state == Batch.Zip.WAITING
     bucket.start()
-    assert unpacking.work() is False
+    assert unpack.work() is False
     assert Batch.objects.get().zip_state == Batch.Zip.UNPACKED
     assert set(Arrival.objects.values_list("state", flat=True)) == {Arrival.State.STORED}
     assert default_storage.listdir(f"batches/{batch.pk}") == ([], [])
@@ -306,13 +309,13 @@ def test_a_zip_waits_for_room(
     patient = PatientFactory()
     batch = BatchFactory(clinic=patient.clinic, patient=patient)
     content = zipped(sample_films(2))
-    sending.begin(batch, "a.zip", len(content), "1")
-    sending.add_part(batch, 0, ContentFile(content))
+    zip_upload.begin(batch, "a.zip", len(content), "1")
+    zip_upload.add_part(batch, 0, ContentFile(content))
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=0))
-        assert unpacking.work() is False
+        assert unpack.work() is False
     assert set(Arrival.objects.values_list("state", flat=True)) == {Arrival.State.EXPECTED}
-    assert unpacking.work() is False
+    assert unpack.work() is False
     assert set(Arrival.objects.values_list("state", flat=True)) == {Arrival.State.STORED}
 
 
@@ -322,8 +325,8 @@ def test_a_version_out_of_reach_is_not_called_damaged(
 ) -> None:
     candidate = candidate_of(tmp_path)
     bucket.stop()
-    with pytest.raises(registry.PromotionRefused, match=r"does not answer.*cannot be checked now"):
-        registry.promote(candidate, by=None, reason="Better")
-    assert registry.production() == production
+    with pytest.raises(versions.PromotionRefused, match=r"does not answer.*cannot be checked now"):
+        versions.promote(candidate, by=None, reason="Better")
+    assert versions.production() == production
     with pytest.raises(CommandError, match=r"The storage of films does not answer\."):
         call_command("import_model", candidate_artifact(tmp_path / "another", "another-1"))

@@ -12,8 +12,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from diagnosis import evaluation, holdout
+from diagnosis.datasets import holdout
 from diagnosis.models import Evaluation, EvaluationFilm, Film, ModelVersion
+from diagnosis.promotion import evaluation
 from ml.data import training_films
 from ml.images.perceptual_hash import fingerprint
 from ml.images.reader import read_radiograph

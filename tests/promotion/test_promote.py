@@ -15,7 +15,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from diagnosis import intake, promotion, registry
+from diagnosis.core import queue
+from diagnosis.inference import requests
 from diagnosis.models import (
     Evaluation,
     ModelVersion,
@@ -25,7 +26,9 @@ from diagnosis.models import (
     PromotionRules,
     StageChange,
 )
-from diagnosis.registry import PromotionRefused
+from diagnosis.promotion import promote
+from diagnosis.registry import versions
+from diagnosis.registry.versions import PromotionRefused
 from ml.artifact import folder
 from tests.support.factories import FilmFactory, ModelVersionFactory, PredictionFactory, make_user
 from tests.support.processes import WORKER, Broker, Child, wait_for
@@ -44,7 +47,7 @@ def with_card(**changes: Any) -> ModelVersion:
 
 
 def failing(version: ModelVersion) -> list[str]:
-    return [name for name, c in zip(RULES, promotion.check(version), strict=True) if not c.passed]
+    return [name for name, c in zip(RULES, promote.check(version), strict=True) if not c.passed]
 
 
 @pytest.mark.django_db
@@ -78,16 +81,16 @@ def test_a_version_that_was_never_compared_fails_whatever_needs_figures() -> Non
 def test_an_evaluation_against_an_earlier_version_or_threshold_is_out_of_date() -> None:
     candidate, current = with_card(), pretend_production()
     finished(candidate, current)
-    assert promotion.current_evaluation(candidate)
+    assert promote.current_evaluation(candidate)
     staff = make_user("staff")
     OperatingPoint.objects.create(
         version=current, promotion=StageChange.objects.get(), threshold=0.3, by=staff, reason="Find more"
     )
-    assert promotion.current_evaluation(candidate) is None
+    assert promote.current_evaluation(candidate) is None
     Evaluation.objects.update(production_threshold=0.3)
-    assert promotion.current_evaluation(candidate)
-    registry.switch(with_card(), staff, "Newer")
-    assert promotion.current_evaluation(candidate) is None
+    assert promote.current_evaluation(candidate)
+    versions.switch(with_card(), staff, "Newer")
+    assert promote.current_evaluation(candidate) is None
 
 
 @pytest.mark.django_db
@@ -110,10 +113,10 @@ def test_the_lower_limit_asks_for_proof() -> None:
     candidate, staff = with_card(), make_user("staff")
     finished(candidate, pretend_production())
     assert failing(candidate) == []
-    promotion.set_rules(staff, by_lower_limit=True, reason="Proof, please")
+    promote.set_rules(staff, by_lower_limit=True, reason="Proof, please")
     # No film differs, but 40 patients cannot exclude a loss of two points.
     assert failing(candidate) == ["sensitivity", "specificity"]
-    promotion.set_rules(staff, by_lower_limit=True, sensitivity_loss=10, specificity_loss=10, reason="Milder")
+    promote.set_rules(staff, by_lower_limit=True, sensitivity_loss=10, specificity_loss=10, reason="Milder")
     assert failing(candidate) == []
     with pytest.raises(TypeError, match="append-only"):
         PromotionRules.objects.all().delete()
@@ -123,9 +126,9 @@ def test_the_lower_limit_asks_for_proof() -> None:
 def test_a_version_that_meets_the_rules_is_promoted_by_one(production: ModelVersion, tmp_path: Path) -> None:
     candidate = candidate_of(tmp_path)
     finished(candidate, production)
-    done = promotion.promote(candidate, make_user("staff"), "Fewer false alarms")
+    done = promote.promote(candidate, make_user("staff"), "Fewer false alarms")
     assert isinstance(done, ModelVersion)
-    assert registry.production() == candidate
+    assert versions.production() == candidate
 
 
 @pytest.mark.django_db
@@ -134,23 +137,23 @@ def test_against_the_rules_it_takes_a_second_person_and_a_reason(
 ) -> None:
     candidate = candidate_of(tmp_path)
     asking, second = two_staff()
-    asked = promotion.promote(candidate, asking, "The film processor was replaced")
+    asked = promote.promote(candidate, asking, "The film processor was replaced")
     assert isinstance(asked, PromotionRequest)
-    assert registry.production() == production
+    assert versions.production() == production
     with pytest.raises(PromotionRefused, match="waits for a second person already"):
-        promotion.promote(candidate, second, "Me too")
+        promote.promote(candidate, second, "Me too")
     with pytest.raises(PromotionRefused, match="A second member of staff"):
-        promotion.approve(asked, asking, "I agree with myself")
+        promote.approve(asked, asking, "I agree with myself")
     with pytest.raises(PromotionRefused, match="Say why you approve"):
-        promotion.approve(asked, second, " ")
-    promotion.approve(asked, second, "Seen, right")
-    assert registry.production() == candidate
+        promote.approve(asked, second, " ")
+    promote.approve(asked, second, "Seen, right")
+    assert versions.production() == candidate
     change = StageChange.objects.filter(version=candidate).first()
     assert change
     assert change.by == asking
     assert f"approved by {second}" in change.reason
     with pytest.raises(PromotionRefused):
-        promotion.approve(asked, second, "Again")
+        promote.approve(asked, second, "Again")
 
 
 @pytest.mark.django_db
@@ -170,17 +173,17 @@ def test_the_only_member_of_staff_may_act_alone_and_it_is_recorded(
     production: ModelVersion, tmp_path: Path
 ) -> None:
     candidate, only = candidate_of(tmp_path), make_user("administrator")
-    asked = promotion.promote(candidate, only, "A site of one")
+    asked = promote.promote(candidate, only, "A site of one")
     assert isinstance(asked, PromotionRequest)
     other = make_user("staff")
     with pytest.raises(PromotionRefused, match="A second member of staff"):
-        promotion.approve(asked, only, "There is nobody else")
+        promote.approve(asked, only, "There is nobody else")
     other.is_active = False
     other.save()
-    promotion.approve(asked, only, "There is nobody else")
+    promote.approve(asked, only, "There is nobody else")
     asked.refresh_from_db()
     assert asked.alone
-    assert registry.production() == candidate
+    assert versions.production() == candidate
     change = StageChange.objects.filter(version=candidate).first()
     assert change
     assert "alone, as the only member of staff" in change.reason
@@ -192,15 +195,15 @@ def test_a_request_ends_with_a_week_and_with_another_promotion(
 ) -> None:
     asking, second = two_staff()
     candidate = candidate_of(tmp_path)
-    asked = promotion.promote(candidate, asking, "Soon")
+    asked = promote.promote(candidate, asking, "Soon")
     assert isinstance(asked, PromotionRequest)
     week_ago = timezone.now() - timedelta(days=8)
     PromotionRequest.objects.update(requested_at=week_ago)
     with pytest.raises(PromotionRefused, match="no longer open"):
-        promotion.approve(asked, second, "Late")
-    again = promotion.promote(candidate, asking, "Once more")
+        promote.approve(asked, second, "Late")
+    again = promote.promote(candidate, asking, "Once more")
     assert isinstance(again, PromotionRequest)
-    promotion.put_into_production(candidate_of(tmp_path, "other-1"), asking, "Another came first")
+    promote.put_into_production(candidate_of(tmp_path, "other-1"), asking, "Another came first")
     again.refresh_from_db()
     assert again.state == "expired"
 
@@ -210,21 +213,21 @@ def test_rolling_back_takes_one_step_and_then_the_next(tmp_path: Path) -> None:
     staff = make_user("staff")
     first, second, third = (candidate_of(tmp_path, name) for name in ("first", "second", "third"))
     with pytest.raises(PromotionRefused, match="No version was in production before"):
-        promotion.roll_back(staff, "Worse")
+        promote.roll_back(staff, "Worse")
     for version in (first, second, third):
-        registry.promote(version, staff, "Better")
+        versions.promote(version, staff, "Better")
     with pytest.raises(PromotionRefused, match="Say why"):
-        promotion.roll_back(staff, " ")
-    assert promotion.roll_back(staff, "Worse") == second
-    assert promotion.roll_back(staff, "Worse still") == first
-    assert promotion.before() is None
+        promote.roll_back(staff, " ")
+    assert promote.roll_back(staff, "Worse") == second
+    assert promote.roll_back(staff, "Worse still") == first
+    assert promote.before() is None
     change = StageChange.objects.first()
     assert change
     assert change.reason == "Rolled back from second: Worse still"
     # A version that is promoted once more is a step like any other.
-    registry.promote(third, staff, "Mended")
-    registry.promote(first, staff, "The old one, for a test")
-    assert promotion.roll_back(staff, "Enough") == third
+    versions.promote(third, staff, "Mended")
+    versions.promote(first, staff, "The old one, for a test")
+    assert promote.roll_back(staff, "Enough") == third
 
 
 @pytest.mark.django_db
@@ -232,11 +235,11 @@ def test_a_version_that_is_damaged_cannot_be_rolled_back_to(production: ModelVer
     first, second = candidate_of(tmp_path, "first"), candidate_of(tmp_path, "second")
     staff = make_user("staff")
     for version in (first, second):
-        registry.promote(version, staff, "Better")
+        versions.promote(version, staff, "Better")
     shutil.rmtree(default_storage.path(f"models/{first.artifact_hash}"))
     with pytest.raises(PromotionRefused, match="not whole"):
-        promotion.roll_back(staff, "Worse")
-    assert registry.production() == second
+        promote.roll_back(staff, "Worse")
+    assert versions.production() == second
 
 
 @pytest.mark.django_db
@@ -249,7 +252,7 @@ def test_films_that_wait_go_over_to_the_new_version_and_those_in_hand_do_not(
     Prediction.objects.filter(pk=running.pk).update(
         state="running", lease_token="0" * 32, lease_until=timezone.now()
     )
-    registry.promote(candidate, None, "Better")
+    versions.promote(candidate, None, "Better")
     for prediction, version in ((waiting, candidate), (known, production), (running, production)):
         prediction.refresh_from_db()
         assert prediction.model_version == version
@@ -261,11 +264,11 @@ def test_a_damaged_copy_on_a_worker_is_fetched_again(
 ) -> None:
     settings.MODEL_CACHE_DIR = tmp_path / "cache"
     # Any storage that is no folder of this host: S3 in earnest.
-    monkeypatch.setattr(registry, "FileSystemStorage", type("Elsewhere", (), {}))
-    copy = registry.local_artifact(production)
+    monkeypatch.setattr(versions, "FileSystemStorage", type("Elsewhere", (), {}))
+    copy = versions.local_artifact(production)
     assert copy.is_relative_to(tmp_path)
     (copy / "model.tflite").write_bytes(b"cut off")
-    assert registry.local_artifact(production) == copy
+    assert versions.local_artifact(production) == copy
     folder.check(copy)
 
 
@@ -304,24 +307,24 @@ def test_the_pages_lead_from_rules_to_a_second_person(
     decide = reverse("promotion_decide", args=[asked.pk])
     assert "Say why you approve" in client.post(decide, {"decision": "approve"}, follow=True).content.decode()
     client.post(decide, {"decision": "approve", "remark": "Seen"})
-    assert registry.production() == candidate
+    assert versions.production() == candidate
     page = client.post(
         reverse("model_roll_back"), {"reason": "Too many alarms"}, follow=True
     ).content.decode()
     assert "is in production again" in page
-    assert registry.production() == production
+    assert versions.production() == production
 
 
 @pytest.mark.django_db
 def test_a_request_can_be_declined(client: Client, production: ModelVersion, tmp_path: Path) -> None:
     asking, second = two_staff()
-    asked = promotion.promote(candidate_of(tmp_path), asking, "Now")
+    asked = promote.promote(candidate_of(tmp_path), asking, "Now")
     assert isinstance(asked, PromotionRequest)
     client.force_login(second)
     client.post(reverse("promotion_decide", args=[asked.pk]), {"decision": "refuse", "remark": "Too early"})
     asked.refresh_from_db()
     assert (asked.state, asked.decided_by) == ("refused", second)
-    assert registry.production() == production
+    assert versions.production() == production
 
 
 @pytest.mark.django_db
@@ -346,17 +349,17 @@ def test_running_workers_switch_between_two_batches_within_five_seconds(
 ) -> None:
     films = [FilmFactory(data=data) for data in sample_films(24)]
     worker = start(*WORKER, INFERENCE_BATCH="2")
-    first = intake.again(films[0], production)
+    first = requests.again(films[0], production)
     wait_for(lambda: Prediction.objects.get(pk=first.pk).is_final, 60)
     # A threshold of its own marks what the new version says, beside its name in the receipt.
     candidate = candidate_of(tmp_path, threshold=0.987)
     for film in films[1:]:
         Prediction.objects.create(film=film, model_version=production)
-    intake.tasks.wake()
-    registry.promote(candidate, None, "Better")
+    queue.notify_worker()
+    versions.promote(candidate, None, "Better")
     promoted = timezone.now()
     late = FilmFactory(data=sample_films(25)[24])
-    intake.again(late, candidate)
+    requests.again(late, candidate)
     wait_for(lambda: Prediction.objects.filter(state__in=["queued", "running"]).count() == 0, 60)
     answers = list(Prediction.objects.select_related("model_version"))
     assert len(answers) == 25

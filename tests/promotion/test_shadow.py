@@ -7,12 +7,14 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from diagnosis import inference, intake, shadow, tasks
+from diagnosis.core import queue
+from diagnosis.core.permissions import visible_films
+from diagnosis.core.querysets import with_predictions
+from diagnosis.inference import requests, worker
 from diagnosis.management.commands.reconcile import once
 from diagnosis.models import Film, ModelVersion, Prediction, Review, ShadowAnswer, ShadowRun
-from diagnosis.permissions import visible_films
-from diagnosis.queries import with_predictions
-from diagnosis.worklist import visible_rows
+from diagnosis.promotion import shadow
+from diagnosis.reading.worklist import visible_rows
 from tests.support.factories import ClinicFactory, FilmFactory, ModelVersionFactory, PatientFactory, make_user
 from tests.support.samples import sample_films
 from tests.support.versions import candidate_of, film_of
@@ -32,8 +34,8 @@ def answered(production: ModelVersion, number: int = 2) -> list[Film]:
     patient = PatientFactory(clinic=ClinicFactory())
     films = [film_of(patient, data=data) for data in sample_films(number)]
     for film in films:
-        intake.again(film, production)
-    inference.work()
+        requests.again(film, production)
+    worker.work()
     return films
 
 
@@ -53,7 +55,7 @@ def test_it_reads_only_films_that_came_after_its_start(production: ModelVersion,
 
 def test_it_gives_way_to_films_that_wait(production: ModelVersion, beside: ShadowRun) -> None:
     answered(production)
-    intake.again(FilmFactory(data=sample_films(3)[2]), production)
+    requests.again(FilmFactory(data=sample_films(3)[2]), production)
     assert not shadow.due()
     shadow.work()
     assert not beside.answers.exists()
@@ -80,7 +82,7 @@ def test_nothing_that_it_says_is_met_anywhere_else(
     # Once promoted it answers in the open like any other version.
     ModelVersion.objects.filter(pk=production.pk).update(stage="retired")
     ModelVersion.objects.filter(pk=beside.version_id).update(stage="production")
-    assert intake.again(film, beside.version).state == "queued"
+    assert requests.again(film, beside.version).state == "queued"
 
 
 def test_disagreements_are_a_worklist_until_a_label_is_confirmed(
@@ -159,7 +161,7 @@ def test_reconcile_wakes_the_shadow(
     production: ModelVersion, beside: ShadowRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     woken: list[str] = []
-    monkeypatch.setattr(tasks, "wake", lambda task=tasks.analyse_waiting: woken.append(task.name))
+    monkeypatch.setattr(queue, "notify_worker", lambda task=queue.ANALYSE: woken.append(task))
     once()
     assert "diagnosis.tasks.read_in_shadow" not in woken
     answered(production)

@@ -9,8 +9,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from diagnosis import review
 from diagnosis.models import Review
+from diagnosis.reading import reviews
 from pneumoweb.accounts.models import User
 from tests.support.reviews import BOX, answer_for, clinic_reads, colleague, fresh, page
 
@@ -56,8 +56,8 @@ def test_a_region_that_is_none_keeps_nothing(client: Client, reviewer: User, reg
 
 def test_what_was_drawn_and_written_is_there_again_after_undo(client: Client, reviewer: User) -> None:
     answer = answer_for(reviewer)
-    given = review.record(reviewer, answer, "normal", "left base", [BOX])
-    review.withdraw(reviewer, given)
+    given = reviews.record(reviewer, answer, "normal", "left base", [BOX])
+    reviews.withdraw(reviewer, given)
     shown = page(client, "review_film", answer)
     assert "left base</textarea>" in shown
     assert json.loads(unescape(re.findall(r'name="region" value="([^"]*)"', shown)[0])) == [BOX]
@@ -68,12 +68,12 @@ def test_an_adjudicator_sees_both_readers_regions_and_whose_they_are(client: Cli
     answer = answer_for(reviewer)
     second, third = colleague(reviewer), colleague(reviewer)
     other_box = {"kind": "box", "points": [[1, 2], [3, 4]]}
-    taken_back = review.record(reviewer, answer, "pneumonia", region=[other_box])
-    review.withdraw(reviewer, taken_back)
-    review.record(reviewer, fresh(answer), "pneumonia", region=[BOX])
+    taken_back = reviews.record(reviewer, answer, "pneumonia", region=[other_box])
+    reviews.withdraw(reviewer, taken_back)
+    reviews.record(reviewer, fresh(answer), "pneumonia", region=[BOX])
     client.force_login(second)
     assert drawn_by_others(page(client, "review_film", answer)) == []
-    review.record(second, fresh(answer), "normal")
+    reviews.record(second, fresh(answer), "normal")
     client.force_login(third)
     shown = page(client, "review_film", answer)
     assert drawn_by_others(shown) == [

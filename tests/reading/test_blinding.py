@@ -9,9 +9,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from diagnosis import manifest, worklist
+from diagnosis.datasets import manifest
 from diagnosis.models import EvaluationFilm, Outcome, Prediction
-from diagnosis.monitoring import quality
+from diagnosis.monitoring import performance
+from diagnosis.reading import worklist
 from pneumoweb.accounts.models import User
 from tests.core.test_access_log_of_lists import of_evaluation, of_run
 from tests.support.factories import (
@@ -70,7 +71,7 @@ PAGES: dict[str, Callable[[Prediction], str]] = {
     "corrected errors": of_corrected,
     "doubts": of_run,
     "doubts, live": of_status,
-    **{f"cell {cell}": of_cell(cell) for cell in quality.CELLS},
+    **{f"cell {cell}": of_cell(cell) for cell in performance.CELLS},
 }
 
 

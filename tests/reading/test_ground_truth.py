@@ -6,9 +6,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from diagnosis import review
 from diagnosis.models import Outcome, Prediction, Review
-from diagnosis.truth import confirmed
+from diagnosis.reading import reviews
+from diagnosis.reading.ground_truth import confirmed
 from pneumoweb.accounts.models import User
 from tests.support.factories import AnswerFactory, make_user
 from tests.support.reviews import answer_for
@@ -23,7 +23,7 @@ def readers() -> list[User]:
 
 
 def say(answer: Prediction, *verdicts: tuple[User, str]) -> list[Review]:
-    return [review.record(reader, answer, verdict) for reader, verdict in verdicts]
+    return [reviews.record(reader, answer, verdict) for reader, verdict in verdicts]
 
 
 def enter(answer: Prediction, by: User, diagnosis: str) -> None:
@@ -48,7 +48,7 @@ def test_the_last_verdict_of_a_reader_counts(readers: list[User]) -> None:
 def test_a_withdrawn_verdict_gives_way_to_the_one_before(readers: list[User]) -> None:
     answer = answer_for(readers[0])
     _, last = say(answer, (readers[0], "normal"), (readers[0], "pneumonia"))
-    review.withdraw(readers[0], last)
+    reviews.withdraw(readers[0], last)
     assert truth(answer) == ("NORMAL", "review", readers[0].pk)
 
 
@@ -89,7 +89,7 @@ def test_an_adjudication_that_is_no_label_confirms_nothing(readers: list[User]) 
 def test_a_withdrawn_adjudication_leaves_them_differing(readers: list[User]) -> None:
     answer = answer_for(readers[0])
     *_, last = say(answer, (readers[0], "normal"), (readers[1], "pneumonia"), (readers[2], "normal"))
-    review.withdraw(readers[2], last)
+    reviews.withdraw(readers[2], last)
     assert truth(answer) is None
 
 

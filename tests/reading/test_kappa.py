@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from diagnosis.agreement import cohen_kappa
+from diagnosis.reading.kappa import cohen_kappa
 
 
 def pairs(**counts: int) -> list[tuple[str, str]]:

@@ -7,9 +7,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from diagnosis import loans, review, reviewqueue, worklist
 from diagnosis.models import ReviewLoan
-from diagnosis.reviewqueue import Kind
+from diagnosis.reading import locks, review_queue, reviews, worklist
+from diagnosis.reading.review_queue import Kind
 from pneumoweb.accounts.models import User
 from tests.support.reviews import answer_for, colleague, page
 
@@ -30,13 +30,13 @@ def test_each_kind_gives_its_films_in_its_order(reviewer: User) -> None:
     answers = {p: answer_for(reviewer, probability=p, label="NORMAL") for p in (0.02, 0.3, 0.47)}
     stat = answer_for(reviewer, probability=0.99)
     worklist.set_priority(stat.film, 2)
-    films = lambda kind: [row.film_id for row in reviewqueue.upcoming(reviewer, kind, 9)]  # noqa: E731
+    films = lambda kind: [row.film_id for row in review_queue.upcoming(reviewer, kind, 9)]  # noqa: E731
     assert films(Kind.OLDEST) == [stat.film_id, *(a.film_id for a in answers.values())]
     assert films(Kind.UNCERTAIN) == [answers[p].film_id for p in (0.47, 0.3, 0.02)] + [stat.film_id]
     assert set(films(Kind.CONFIDENT)) == {stat.film_id, answers[0.02].film_id}
     assert films(Kind.DISPUTED) == []
-    review.record(reviewer, answers[0.3], "pneumonia")
-    assert [r.film_id for r in reviewqueue.upcoming(colleague(reviewer), Kind.DISPUTED, 9)] == [
+    reviews.record(reviewer, answers[0.3], "pneumonia")
+    assert [r.film_id for r in review_queue.upcoming(colleague(reviewer), Kind.DISPUTED, 9)] == [
         answers[0.3].film_id
     ]
 
@@ -44,40 +44,43 @@ def test_each_kind_gives_its_films_in_its_order(reviewer: User) -> None:
 def test_two_reviewers_never_get_the_same_film(reviewer: User) -> None:
     films = {answer_for(reviewer).film_id for _ in range(2)}
     other = colleague(reviewer)
-    assert {reviewqueue.take_next(reviewer, Kind.OLDEST), reviewqueue.take_next(other, Kind.OLDEST)} == films
-    assert reviewqueue.take_next(colleague(reviewer), Kind.OLDEST) is None
+    assert {
+        review_queue.take_next(reviewer, Kind.OLDEST),
+        review_queue.take_next(other, Kind.OLDEST),
+    } == films
+    assert review_queue.take_next(colleague(reviewer), Kind.OLDEST) is None
 
 
 def test_who_loses_every_race_but_the_last_still_gets_a_film(
     reviewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     films = [answer_for(reviewer).film_id for _ in range(12)]
-    lend = loans.lend
+    lend = locks.lend
 
     def lend_second(user: User, film: int) -> bool:
         if film != films[-1]:
             lend(colleague(reviewer), film)
         return lend(user, film)
 
-    monkeypatch.setattr(loans, "lend", lend_second)
-    assert reviewqueue.take_next(reviewer, Kind.OLDEST) == films[-1]
+    monkeypatch.setattr(locks, "lend", lend_second)
+    assert review_queue.take_next(reviewer, Kind.OLDEST) == films[-1]
     assert ReviewLoan.objects.count() == len(films)
 
 
 def test_a_film_in_other_hands_is_not_judged_and_comes_back_if_left(client: Client, reviewer: User) -> None:
     answer, other = answer_for(reviewer), colleague(reviewer)
-    assert loans.lend(other, answer.film_id)
+    assert locks.lend(other, answer.film_id)
     assert "In other hands" in page(client, "review_film", answer)
-    with pytest.raises(review.NotReviewable, match="in hand"):
-        review.record(reviewer, answer, "normal")
+    with pytest.raises(reviews.NotReviewable, match="in hand"):
+        reviews.record(reviewer, answer, "normal")
     ReviewLoan.objects.update(until=timezone.now() - timedelta(seconds=1))
     assert "In other hands" not in page(client, "review_film", answer)
-    assert loans.holder(answer.film_id).reviewer == reviewer  # type: ignore[union-attr]
+    assert locks.holder(answer.film_id).reviewer == reviewer  # type: ignore[union-attr]
     client.post(reverse("review_leave"))
-    assert loans.lend(other, answer.film_id)
+    assert locks.lend(other, answer.film_id)
 
 
 def test_a_reviewer_holds_one_film_at_a_time(reviewer: User) -> None:
     for answer in (answer_for(reviewer), answer_for(reviewer)):
-        assert loans.lend(reviewer, answer.film_id)
+        assert locks.lend(reviewer, answer.film_id)
     assert ReviewLoan.objects.get().film_id == answer.film_id

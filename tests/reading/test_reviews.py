@@ -6,9 +6,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from diagnosis import histories, review, reviewqueue, worklist
 from diagnosis.models import AccessLog, Prediction, Review, ReviewWithdrawal, WorklistRow
-from diagnosis.reviewqueue import Kind
+from diagnosis.patients import history
+from diagnosis.reading import review_queue, reviews, worklist
+from diagnosis.reading.review_queue import Kind
 from pneumoweb.accounts.models import User
 from tests.support.factories import FilmFactory, PatientFactory, PredictionFactory, StudyFactory, make_user
 from tests.support.reviews import BOX, answer_for, clinic_reads, colleague, fresh, page
@@ -35,8 +36,8 @@ def test_the_last_verdict_counts_and_the_first_stays(client: Client, reviewer: U
 
 
 def test_what_was_said_cannot_be_changed_or_deleted(reviewer: User) -> None:
-    verdict = review.record(reviewer, answer_for(reviewer), "normal")
-    review.withdraw(reviewer, verdict)
+    verdict = reviews.record(reviewer, answer_for(reviewer), "normal")
+    reviews.withdraw(reviewer, verdict)
     for table in (Review, ReviewWithdrawal):
         with pytest.raises(TypeError, match="append-only"):
             table.objects.update(pk=1)
@@ -64,7 +65,7 @@ def test_a_verdict_must_be_one_of_four(client: Client, reviewer: User, verdict: 
 
 @pytest.mark.parametrize("verdict", ["unreadable", "not_frontal"])
 def test_a_verdict_on_the_film_neither_agrees_nor_disagrees(reviewer: User, verdict: str) -> None:
-    assert review.record(reviewer, answer_for(reviewer), verdict).agrees is None
+    assert reviews.record(reviewer, answer_for(reviewer), verdict).agrees is None
 
 
 # ---------------------------------------------------------------- undo
@@ -79,27 +80,27 @@ def test_a_verdict_is_taken_back_and_stays_on_record(client: Client, reviewer: U
     assert reading(answer) == "open"
     assert fresh(answer).counting_review is None
     assert "withdrawn" in page(client, "film", answer)
-    assert review.undoable(reviewer) is None
+    assert reviews.undoable(reviewer) is None
 
 
 def test_after_a_minute_or_by_another_a_verdict_stands(
     reviewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verdict = review.record(reviewer, answer_for(reviewer), "normal")
-    with pytest.raises(review.TooLate, match="Only the reviewer"):
-        review.withdraw(colleague(reviewer), verdict)
-    monkeypatch.setattr(review, "UNDO", timedelta(0))
-    with pytest.raises(review.TooLate, match="minute"):
-        review.withdraw(reviewer, verdict)
-    assert review.undoable(reviewer) is None
+    verdict = reviews.record(reviewer, answer_for(reviewer), "normal")
+    with pytest.raises(reviews.TooLate, match="Only the reviewer"):
+        reviews.withdraw(colleague(reviewer), verdict)
+    monkeypatch.setattr(reviews, "UNDO", timedelta(0))
+    with pytest.raises(reviews.TooLate, match="minute"):
+        reviews.withdraw(reviewer, verdict)
+    assert reviews.undoable(reviewer) is None
     assert not ReviewWithdrawal.objects.exists()
 
 
 def test_a_verdict_is_withdrawn_once(reviewer: User) -> None:
-    verdict = review.record(reviewer, answer_for(reviewer), "normal")
-    review.withdraw(reviewer, verdict)
-    with pytest.raises(review.TooLate, match="already"):
-        review.withdraw(reviewer, Review.objects.get(pk=verdict.pk))
+    verdict = reviews.record(reviewer, answer_for(reviewer), "normal")
+    reviews.withdraw(reviewer, verdict)
+    with pytest.raises(reviews.TooLate, match="already"):
+        reviews.withdraw(reviewer, Review.objects.get(pk=verdict.pk))
 
 
 # ---------------------------------------------------------------- blind first
@@ -130,7 +131,7 @@ def test_a_blind_reviewers_page_holds_no_trace_of_the_answer(client: Client, rev
     answer = answer_for(
         reviewer, probability=0.873, threshold=0.412, warnings=["Age."], receipt={"pixels": "abc"}
     )
-    others = review.record(colleague(reviewer), answer, "normal", "clear lungs", [BOX])
+    others = reviews.record(colleague(reviewer), answer, "normal", "clear lungs", [BOX])
     traces = [
         reverse("heatmap", args=[answer.pk]), "data-heatmap", "87 %", "0.873", "41 %", "Age.", "abc",
         "answer PNEUMONIA", str(answer.model_version), "clear lungs", str(others.reviewer),
@@ -166,17 +167,17 @@ def test_clinicians_and_other_clinics_see_answers_as_before(client: Client, revi
 def test_a_withdrawn_blind_verdict_makes_nobody_blind_again(reviewer: User) -> None:
     clinic_reads(reviewer, blind_first=True)
     answer = answer_for(reviewer)
-    first = review.record(reviewer, answer, "normal")
-    review.withdraw(reviewer, first)
+    first = reviews.record(reviewer, answer, "normal")
+    reviews.withdraw(reviewer, first)
     assert first.blind
-    assert not review.record(reviewer, fresh(answer), "pneumonia").blind
+    assert not reviews.record(reviewer, fresh(answer), "pneumonia").blind
 
 
 def test_concealed_films_hold_nothing_a_page_could_show(reviewer: User) -> None:
     clinic_reads(reviewer, blind_first=True)
     answer = answer_for(reviewer, warnings=["Age."], receipt={"pixels": "abc"})
-    review.record(colleague(reviewer), answer, "normal")
-    (film,) = histories.films_for(reviewer, answer.film.patient)
+    reviews.record(colleague(reviewer), answer, "normal")
+    (film,) = history.films_for(reviewer, answer.film.patient)
     hidden = film.latest_prediction
     assert hidden is not None
     assert hidden.concealed
@@ -198,9 +199,9 @@ def test_a_second_reader_does_not_see_the_first_and_a_third_decides(client: Clie
     clinic_reads(reviewer, second_share=100)
     answer = answer_for(reviewer)
     second, third, fourth = (colleague(reviewer) for _ in range(3))
-    review.record(reviewer, answer, "pneumonia", "dense left base")
+    reviews.record(reviewer, answer, "pneumonia", "dense left base")
     assert reading(answer) == "second"
-    assert reviewqueue.upcoming(reviewer, Kind.OLDEST, 9) == []
+    assert review_queue.upcoming(reviewer, Kind.OLDEST, 9) == []
     client.force_login(second)
     for name in ("film", "review_film", "patient"):
         key = answer.film.patient_id if name == "patient" else answer.film_id
@@ -209,7 +210,7 @@ def test_a_second_reader_does_not_see_the_first_and_a_third_decides(client: Clie
     assert reading(answer) == "differ"
     assert "dense left base" in page(client, "film", answer)
     for reader in (reviewer, second):
-        assert reviewqueue.upcoming(reader, Kind.OLDEST, 9) == []
+        assert review_queue.upcoming(reader, Kind.OLDEST, 9) == []
     client.force_login(third)
     shown = page(client, "review_film", answer)
     assert "Two readers differ: you decide" in shown
@@ -219,23 +220,23 @@ def test_a_second_reader_does_not_see_the_first_and_a_third_decides(client: Clie
     decided = fresh(answer).counting_review
     assert decided is not None
     assert (decided.reviewer, decided.adjudicates) == (third, True)
-    assert not review.record(fourth, fresh(answer), "pneumonia").adjudicates
+    assert not reviews.record(fourth, fresh(answer), "pneumonia").adjudicates
     assert fresh(answer).counting_review == decided
 
 
 def test_two_who_agree_need_nobody_else(reviewer: User) -> None:
     clinic_reads(reviewer, second_share=100)
     answer = answer_for(reviewer)
-    review.record(reviewer, answer, "pneumonia")
-    review.record(colleague(reviewer), fresh(answer), "pneumonia")
+    reviews.record(reviewer, answer, "pneumonia")
+    reviews.record(colleague(reviewer), fresh(answer), "pneumonia")
     assert reading(answer) == "done"
 
 
 def test_contradicting_the_model_asks_for_a_second_reader(reviewer: User) -> None:
     clinic_reads(reviewer, second_on_dispute=True)
     same, other = answer_for(reviewer), answer_for(reviewer)
-    review.record(reviewer, same, "pneumonia")
-    review.record(reviewer, other, "normal")
+    reviews.record(reviewer, same, "pneumonia")
+    reviews.record(reviewer, other, "normal")
     assert (reading(same), reading(other)) == ("done", "second")
 
 

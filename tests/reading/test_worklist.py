@@ -11,11 +11,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from diagnosis import inference, intake, review, worklist, worklistpage
+from diagnosis.core.permissions import visible_films
+from diagnosis.inference import requests, worker
 from diagnosis.models import AccessLog, Film, ModelVersion, Prediction, WorklistRow
-from diagnosis.monitoring import activity
+from diagnosis.monitoring import throughput
 from diagnosis.monitoring.scope import Scope
-from diagnosis.permissions import visible_films
+from diagnosis.reading import reviews, worklist, worklist_page
 from pneumoweb.accounts.models import User
 from tests.support.factories import (
     AnswerFactory,
@@ -98,7 +99,7 @@ def test_filters_and_search_narrow_it_down(client: Client, clinician: User, vers
     worklist.assign(ill, clinician)
     assert listed(client, assigned="me") == [ill.pk]
     assert set(listed(client, assigned="nobody")) == {well.pk, waiting.pk, failed.pk}
-    review.record(make_user("reviewer", clinician.clinic), ill.predictions.get(), "pneumonia")
+    reviews.record(make_user("reviewer", clinician.clinic), ill.predictions.get(), "pneumonia")
     assert ill.pk not in listed(client)
     assert listed(client, show="done") == [ill.pk]
     assert len(listed(client, show="all", sort="nonsense", state="nonsense")) == 4
@@ -107,10 +108,10 @@ def test_filters_and_search_narrow_it_down(client: Client, clinician: User, vers
 def test_pages_follow_each_other_without_a_gap(
     client: Client, clinician: User, version: ModelVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worklistpage, "SIZE", 3)
+    monkeypatch.setattr(worklist_page, "SIZE", 3)
     # Equal places, too: the film's key decides between them.
     films = [film_of(clinician, version, probability=p) for p in (0.9, 0.7, 0.7, 0.7, 0.6, 0.8, 0.7, 0.7)]
-    for sort in worklistpage.ORDERS:
+    for sort in worklist_page.ORDERS:
         if sort == "blind":
             continue
         whole, page, steps = [], client.get(reverse("worklist"), {"sort": sort}), []
@@ -147,11 +148,11 @@ def test_the_number_of_queries_does_not_grow(client: Client, clinician: User, ve
         return len(captured)
 
     reader = make_user("reviewer", clinician.clinic)
-    review.record(reader, film_of(clinician, version).predictions.get(), "normal")
+    reviews.record(reader, film_of(clinician, version).predictions.get(), "normal")
     queries()
     few = queries()
     for _ in range(5):
-        review.record(reader, film_of(clinician, version).predictions.get(), "normal")
+        reviews.record(reader, film_of(clinician, version).predictions.get(), "normal")
     assert queries() == few
 
 
@@ -208,7 +209,7 @@ def test_a_film_without_an_answer_waits_too_long_by_the_limit_that_monitoring_ha
         settings.WAIT_LIMIT_MINUTES = {**settings.WAIT_LIMIT_MINUTES, "answer": minutes}
         assert listed(client, show="overdue") == late
         assert client.get(reverse("worklist")).content.decode().count("waits too long") == len(late)
-        assert activity.queue(Scope(7, None)).too_long is bool(late)
+        assert throughput.queue(Scope(7, None)).too_long is bool(late)
 
 
 def test_assigning_and_priority_change_the_row_and_are_logged(
@@ -238,8 +239,8 @@ def test_the_worker_takes_stat_first(clinician: User, version: ModelVersion) -> 
     films = [film_of(clinician, version, "queued", priority=p) for p in (0, 2, 1, 0)]
     Prediction.objects.filter(film=films[1]).update(priority=2)
     Prediction.objects.filter(film=films[2]).update(priority=1)
-    assert [p.film_id for p in inference.claim(limit=2)] == [films[1].pk, films[2].pk]
-    assert [p.film_id for p in inference.claim()] == [films[0].pk, films[3].pk]
+    assert [p.film_id for p in worker.claim(limit=2)] == [films[1].pk, films[2].pk]
+    assert [p.film_id for p in worker.claim()] == [films[0].pk, films[3].pk]
 
 
 def test_rows_that_were_missed_are_mended(clinician: User, version: ModelVersion) -> None:
@@ -255,6 +256,6 @@ def test_rows_that_were_missed_are_mended(clinician: User, version: ModelVersion
 
 def test_reading_again_puts_a_film_back_among_the_waiting(clinician: User, version: ModelVersion) -> None:
     film = film_of(clinician, version, priority=1)
-    intake.again(visible_films(clinician).get(), ModelVersionFactory())
+    requests.again(visible_films(clinician).get(), ModelVersionFactory())
     assert WorklistRow.objects.get().state == "waiting"
     assert film.predictions.latest("pk").priority == 1

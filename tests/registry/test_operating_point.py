@@ -4,8 +4,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from diagnosis import inference, intake, operating, promotion, registry
+from diagnosis.inference import requests, worker
 from diagnosis.models import Film, ModelVersion, OperatingPoint, Prediction, StageChange
+from diagnosis.promotion import promote
+from diagnosis.registry import operating_point, versions
 from pneumoweb.accounts.models import User
 from tests.support.factories import FilmFactory, ModelVersionFactory, StudyFactory, make_user
 from tests.support.samples import sample_films
@@ -46,14 +48,14 @@ def confirmed_films(version: ModelVersion, by: User, each: int = 20, share: str 
 def test_too_few_films_are_said_with_what_is_needed(staff: User) -> None:
     version = pretend_production()
     confirmed_films(version, staff, each=3)
-    with pytest.raises(operating.NotChosen, match=r"at least 20 patients .* there are 3 and 3"):
-        operating.choose(staff, version, 0.9, "More sensitive")
+    with pytest.raises(operating_point.NotChosen, match=r"at least 20 patients .* there are 3 and 3"):
+        operating_point.choose(staff, version, 0.9, "More sensitive")
 
 
 def test_the_locked_holdout_is_never_used(staff: User) -> None:
     version = pretend_production()
     confirmed_films(version, staff, each=3, share="holdout")
-    found = operating.material(version)
+    found = operating_point.material(version)
     assert (found.targets, found.left_out) == ([], 6)
 
 
@@ -63,30 +65,30 @@ def test_films_that_a_version_may_have_learned_from_are_left_out(
     version = pretend_production()
     confirmed_films(version, staff, each=2, share="train")
     confirmed_films(version, staff, each=1, share="validation")
-    assert len(operating.material(version).targets) == 6
-    monkeypatch.setattr(registry, "learned_here", lambda _: True)
-    assert len(operating.material(version).targets) == 2
+    assert len(operating_point.material(version).targets) == 6
+    monkeypatch.setattr(versions, "learned_here", lambda _: True)
+    assert len(operating_point.material(version).targets) == 2
 
 
 def test_films_that_taught_the_version_elsewhere_are_left_out(staff: User) -> None:
     version = pretend_production()
     films = confirmed_films(version, staff, each=2)
     Prediction.objects.filter(film=films[0]).update(known=True)
-    found = operating.material(version)
+    found = operating_point.material(version)
     assert (len(found.targets), found.left_out) == (3, 1)
 
 
 def test_a_target_gives_a_threshold_with_what_it_costs(staff: User) -> None:
     version = pretend_production()
     confirmed_films(version, staff)
-    point = operating.choose(staff, version, 0.95, "Miss fewer")
+    point = operating_point.choose(staff, version, 0.95, "Miss fewer")
     assert point.threshold == pytest.approx(0.4)
     assert point.figures["sensitivity"] == 1.0
     assert point.figures["confusion"] == [[20, 0], [0, 20]]
     assert (point.figures["patients_ill"], point.figures["patients_well"]) == (20, 20)
-    assert operating.threshold_of(version) == point.threshold
-    operating.choose(staff, version, None, "Too many alarms")
-    assert operating.threshold_of(version) is None
+    assert operating_point.threshold_of(version) == point.threshold
+    operating_point.choose(staff, version, None, "Too many alarms")
+    assert operating_point.threshold_of(version) is None
     assert OperatingPoint.objects.count() == 2
     with pytest.raises(TypeError, match="append-only"):
         OperatingPoint.objects.all().delete()
@@ -101,12 +103,12 @@ def test_a_promotion_ends_it_and_a_roll_back_brings_it_back(
         by=staff, reason="Find more",
     )  # fmt: skip
     candidate = candidate_of(tmp_path)  # type: ignore[arg-type]
-    registry.promote(candidate, staff, "Better")
-    assert operating.threshold_of(production) is operating.threshold_of(candidate) is None
-    with pytest.raises(operating.NotChosen, match="not in production any more"):
-        operating.choose(staff, production, None, "Too late")
-    promotion.roll_back(staff, "Worse")
-    assert operating.threshold_of(production) == 0.3
+    versions.promote(candidate, staff, "Better")
+    assert operating_point.threshold_of(production) is operating_point.threshold_of(candidate) is None
+    with pytest.raises(operating_point.NotChosen, match="not in production any more"):
+        operating_point.choose(staff, production, None, "Too late")
+    promote.roll_back(staff, "Worse")
+    assert operating_point.threshold_of(production) == 0.3
     restored = OperatingPoint.objects.first()
     assert restored
     assert restored.reason == "Brought back by the roll back: Find more"
@@ -117,15 +119,15 @@ def test_a_promotion_by_hand_of_an_earlier_version_brings_nothing_back(staff: Us
     OperatingPoint.objects.create(
         version=first, promotion=StageChange.objects.get(), threshold=0.3, by=staff, reason="x"
     )
-    registry.switch(ModelVersionFactory(), staff, "Better")
-    registry.switch(first, staff, "Again")
-    assert operating.threshold_of(first) is None
+    versions.switch(ModelVersionFactory(), staff, "Better")
+    versions.switch(first, staff, "Again")
+    assert operating_point.threshold_of(first) is None
 
 
 def test_new_films_are_judged_by_it_and_the_receipt_says_so(production: ModelVersion, staff: User) -> None:
     one, two = (FilmFactory(data=data) for data in sample_films(2))
-    before = intake.again(one, production)
-    inference.work()
+    before = requests.again(one, production)
+    worker.work()
     before.refresh_from_db()
     assert before.threshold == production.card["threshold"]
     assert "threshold" not in before.receipt
@@ -136,8 +138,8 @@ def test_new_films_are_judged_by_it_and_the_receipt_says_so(production: ModelVer
         version=production, promotion=StageChange.objects.latest("pk"), threshold=moved, by=staff, reason="x"
     )
     Prediction.objects.filter(pk=before.pk).delete()
-    after, other = intake.again(one, production), intake.again(two, production)
-    inference.work()
+    after, other = requests.again(one, production), requests.again(two, production)
+    worker.work()
     for prediction in (after, other):
         prediction.refresh_from_db()
         assert prediction.threshold == moved
@@ -160,4 +162,4 @@ def test_the_page_shows_the_cost_then_sets_it(client: Client, staff: User) -> No
     assert "Miss fewer" in page
     page = client.post(choose, {"card": "1", "reason": "Too many alarms"}, follow=True).content.decode()
     assert "threshold of 0.500" in page
-    assert operating.in_force(version) is None
+    assert operating_point.in_force(version) is None

@@ -10,8 +10,9 @@ from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 
-from diagnosis import inference, intake, registry
+from diagnosis.inference import requests, worker
 from diagnosis.models import ModelVersion, Prediction, StageChange
+from diagnosis.registry import versions as registry_versions
 from ml import errors
 from ml.artifact import folder as artifact_folder
 from tests.support.factories import FilmFactory, ModelVersionFactory, make_user
@@ -35,12 +36,12 @@ def another(folder: Path, name: str = "another-1", **changes: object) -> Path:
 @pytest.mark.django_db
 def test_an_import_is_a_candidate_and_is_done_once(tmp_path: Path) -> None:
     source = another(tmp_path / "source")
-    version = registry.import_artifact(source)
+    version = registry_versions.import_artifact(source)
     assert (version.name, version.stage) == ("another-1", Stage.CANDIDATE)
-    assert registry.import_artifact(source) == version
+    assert registry_versions.import_artifact(source) == version
     assert StageChange.objects.count() == 1
     shutil.rmtree(source)
-    assert artifact_folder.load_card(registry.local_artifact(version)).name == "another-1"
+    assert artifact_folder.load_card(registry_versions.local_artifact(version)).name == "another-1"
 
 
 @pytest.mark.django_db
@@ -50,17 +51,17 @@ def test_a_changed_file_is_not_imported(name: str, tmp_path: Path) -> None:
     with (source / name).open("ab") as file:
         file.write(b"\0")
     with pytest.raises(errors.ArtifactError, match=name):
-        registry.import_artifact(source)
+        registry_versions.import_artifact(source)
     assert not ModelVersion.objects.exists()
 
 
 @pytest.mark.django_db
 def test_an_import_that_broke_off_can_be_done_again(tmp_path: Path) -> None:
     source = another(tmp_path / "source")
-    version = registry.import_artifact(source)
+    version = registry_versions.import_artifact(source)
     StageChange.objects.all()._raw_delete(using="default")
     version.delete()
-    assert registry.import_artifact(source).artifact_hash == version.artifact_hash
+    assert registry_versions.import_artifact(source).artifact_hash == version.artifact_hash
     assert len(default_storage.listdir(f"models/{version.artifact_hash}")[1]) == len(list(source.iterdir()))
 
 
@@ -69,16 +70,16 @@ def test_promotion_retires_the_one_before_and_says_who_and_why(
     production: ModelVersion, tmp_path: Path
 ) -> None:
     staff = make_user("staff")
-    version = registry.import_artifact(another(tmp_path / "source"))
-    registry.promote(version, by=staff, reason="Fewer false alarms")
+    version = registry_versions.import_artifact(another(tmp_path / "source"))
+    registry_versions.promote(version, by=staff, reason="Fewer false alarms")
     production.refresh_from_db()
     assert (production.stage, version.stage) == (Stage.RETIRED, Stage.PRODUCTION)
-    assert registry.production() == version
+    assert registry_versions.production() == version
     latest = StageChange.objects.first()
     assert latest
     assert (latest.version, latest.by, latest.reason) == (version, staff, "Fewer false alarms")
-    registry.promote(production, by=staff, reason="Back again")
-    assert registry.production() == production
+    registry_versions.promote(production, by=staff, reason="Back again")
+    assert registry_versions.production() == production
 
 
 @pytest.mark.django_db
@@ -93,13 +94,13 @@ def test_the_database_allows_one_in_production() -> None:
 
 @pytest.mark.django_db
 def test_a_version_whose_files_were_changed_is_not_promoted(production: ModelVersion, tmp_path: Path) -> None:
-    version = registry.import_artifact(another(tmp_path / "source"))
+    version = registry_versions.import_artifact(another(tmp_path / "source"))
     weights = Path(default_storage.path(f"models/{version.artifact_hash}/model.keras"))
     weights.chmod(0o600)
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
-    with pytest.raises(registry.PromotionRefused, match="not whole"):
-        registry.promote(version, by=None, reason="Better")
-    assert registry.production() == production
+    with pytest.raises(registry_versions.PromotionRefused, match="not whole"):
+        registry_versions.promote(version, by=None, reason="Better")
+    assert registry_versions.production() == production
     version.refresh_from_db()
     assert version.stage == Stage.CANDIDATE
     shutil.rmtree(weights.parent)
@@ -107,23 +108,23 @@ def test_a_version_whose_files_were_changed_is_not_promoted(production: ModelVer
 
 @pytest.mark.django_db
 def test_a_version_whose_card_was_replaced_is_not_promoted(production: ModelVersion, tmp_path: Path) -> None:
-    version = registry.import_artifact(another(tmp_path / "source"))
+    version = registry_versions.import_artifact(another(tmp_path / "source"))
     stored = Path(default_storage.path(f"models/{version.artifact_hash}"))
     shutil.rmtree(stored)
     shutil.copytree(artifact_folder.SHIPPED, stored)
-    with pytest.raises(registry.PromotionRefused, match="not the one that was registered"):
-        registry.promote(version, by=None, reason="Better")
-    assert registry.production() == production
+    with pytest.raises(registry_versions.PromotionRefused, match="not the one that was registered"):
+        registry_versions.promote(version, by=None, reason="Better")
+    assert registry_versions.production() == production
     shutil.rmtree(stored)
 
 
 @pytest.mark.django_db
 def test_promotion_needs_a_reason_and_a_change(production: ModelVersion, tmp_path: Path) -> None:
-    version = registry.import_artifact(another(tmp_path / "source"))
-    with pytest.raises(registry.PromotionRefused, match="Say why"):
-        registry.promote(version, by=None, reason=" ")
-    with pytest.raises(registry.PromotionRefused, match="already"):
-        registry.promote(production, by=None, reason="Again")
+    version = registry_versions.import_artifact(another(tmp_path / "source"))
+    with pytest.raises(registry_versions.PromotionRefused, match="Say why"):
+        registry_versions.promote(version, by=None, reason=" ")
+    with pytest.raises(registry_versions.PromotionRefused, match="already"):
+        registry_versions.promote(production, by=None, reason="Again")
 
 
 @pytest.mark.django_db
@@ -147,7 +148,7 @@ def test_a_running_worker_takes_up_a_promoted_version(
     start(*WORKER)
 
     def answer(version: ModelVersion) -> Prediction:
-        prediction = intake.again(film, version)
+        prediction = requests.again(film, version)
         wait_for(lambda: Prediction.objects.get(pk=prediction.pk).is_final, 60)
         prediction.refresh_from_db()
         return prediction
@@ -157,8 +158,8 @@ def test_a_running_worker_takes_up_a_promoted_version(
     # A threshold that turns the answer over: only the new version's card can say so.
     assert before.probability is not None
     threshold = before.probability / 2 if before.label == "NORMAL" else (1 + before.probability) / 2
-    version = registry.import_artifact(another(tmp_path / "source", threshold=threshold))
-    registry.promote(version, by=None, reason="For the test")
+    version = registry_versions.import_artifact(another(tmp_path / "source", threshold=threshold))
+    registry_versions.promote(version, by=None, reason="For the test")
     after = answer(version)
     assert after.threshold == pytest.approx(threshold)
     assert {before.label, after.label} == {"NORMAL", "PNEUMONIA"}
@@ -167,11 +168,11 @@ def test_a_running_worker_takes_up_a_promoted_version(
 
 @pytest.mark.django_db
 def test_a_process_keeps_no_more_than_two_models(tmp_path: Path) -> None:
-    versions = [registry.import_artifact(another(tmp_path / name, name)) for name in ("a", "b", "c")]
+    versions = [registry_versions.import_artifact(another(tmp_path / name, name)) for name in ("a", "b", "c")]
     for version in versions:
-        inference.predictor_for(version)
-    assert list(inference._loaded) == [version.artifact_hash for version in versions[1:]]
-    assert inference.predictor_for(versions[2]) is inference.predictor_for(versions[2])
+        worker.predictor_for(version)
+    assert list(worker._loaded) == [version.artifact_hash for version in versions[1:]]
+    assert worker.predictor_for(versions[2]) is worker.predictor_for(versions[2])
 
 
 @pytest.mark.django_db
@@ -180,7 +181,7 @@ def test_on_a_fresh_site_the_newest_shipped_version_goes_into_production(
 ) -> None:
     monkeypatch.setattr(artifact_folder, "SHIPPED_BEFORE", (another(tmp_path / "source", name="earlier-1"),))
     for _ in range(2):
-        registry.register_shipped()
+        registry_versions.register_shipped()
         stages = dict(ModelVersion.objects.values_list("name", "stage"))
         assert stages == {
             "earlier-1": "retired",
@@ -193,6 +194,6 @@ def test_a_newer_shipped_version_waits_where_another_is_in_production(
     production: ModelVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(artifact_folder, "SHIPPED", another(tmp_path / "source", name="newer-2"))
-    registry.register_shipped()
-    assert registry.production() == production
+    registry_versions.register_shipped()
+    assert registry_versions.production() == production
     assert ModelVersion.objects.get(name="newer-2").stage == "candidate"

@@ -10,12 +10,12 @@ import time
 from itertools import count
 from pathlib import Path
 
-from diagnosis import inference
+from diagnosis.inference import worker
 from diagnosis.models import Prediction
 from ml.images.radiograph import Radiograph
 from ml.serving.predictor import Answer
 
-_store, _read = inference._store, inference._read
+_store, _read = worker._store, worker._read
 _stores = count(1)
 
 
@@ -37,6 +37,6 @@ def read(prediction: Prediction) -> Radiograph:
 
 
 if "STOP_AT_STORE" in os.environ:
-    inference._store = store
+    worker._store = store
 if "POISON" in os.environ:
-    inference._read = read
+    worker._read = read

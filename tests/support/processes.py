@@ -18,8 +18,8 @@ from urllib.parse import quote
 import redis
 from django.db import connection
 
-from pneumoweb.broker import EmbeddedBroker
-from pneumoweb.processes import command_of
+from pneumoweb.server.broker import EmbeddedBroker
+from pneumoweb.server.processes import command_of
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,8 +5,8 @@ from typing import Any
 from django.test import Client
 from django.urls import reverse
 
-from diagnosis import worklist
 from diagnosis.models import Prediction
+from diagnosis.reading import worklist
 from pneumoweb.accounts.models import User
 from tests.support.factories import AnswerFactory, FilmFactory, PatientFactory, StudyFactory, make_user
 

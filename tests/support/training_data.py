@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from diagnosis import review, training
 from diagnosis.models import Film, ModelVersion, SplitEntry, SplitGroup, TrainingRun
+from diagnosis.reading import reviews
+from diagnosis.training import runs
 from pneumoweb.accounts.models import User
 from tests.support.factories import (
     AnswerFactory,
@@ -36,7 +37,7 @@ def confirm_films(
                 drawing = png(chest(7000 + len(films), bool(ill)))
                 film = FilmFactory(data=drawing, study=StudyFactory(patient=patient))
                 answer = AnswerFactory(film=film, model_version=version)
-                review.record(reviewer, answer, "pneumonia" if ill else "normal")
+                reviews.record(reviewer, answer, "pneumonia" if ill else "normal")
                 films.append(film)
     return films
 
@@ -47,7 +48,7 @@ def wish(**changes: Any) -> TrainingRun:
         "mode": "whole", "from_production": False, "architecture": "sequential", "epochs": 2, "seed": 1,
         "reason": "Try",
     }  # fmt: skip
-    return training.request(make_user("staff"), **(fields | changes))
+    return runs.request(make_user("staff"), **(fields | changes))
 
 
 def epoch(number: int) -> dict[str, Any]:

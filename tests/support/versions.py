@@ -5,7 +5,6 @@ from pathlib import Path
 
 from django.utils import timezone
 
-from diagnosis import registry, tally
 from diagnosis.models import (
     Evaluation,
     EvaluationFilm,
@@ -17,6 +16,8 @@ from diagnosis.models import (
     SplitGroup,
     StageChange,
 )
+from diagnosis.promotion import evaluation_metrics
+from diagnosis.registry import versions
 from ml.artifact import folder as artifact_folder
 from pneumoweb.accounts.models import User
 from tests.support.factories import AnswerFactory, FilmFactory, ModelVersionFactory, make_user
@@ -34,7 +35,7 @@ def candidate_artifact(folder: Path, name: str = "candidate-1", **changes: objec
 
 
 def candidate_of(folder: Path, name: str = "candidate-1", **changes: object) -> ModelVersion:
-    return registry.import_artifact(candidate_artifact(folder / name, name, **changes))
+    return versions.import_artifact(candidate_artifact(folder / name, name, **changes))
 
 
 def pretend_production(name: str = "now-1") -> ModelVersion:
@@ -80,7 +81,7 @@ def finished(candidate: ModelVersion, production: ModelVersion, **facts: int) ->
     EvaluationFilm.objects.bulk_create(rows)
     run = facts.get("run", 8)
     figures = {
-        **tally.figures(evaluation),
+        **evaluation_metrics.figures(evaluation),
         "receipts": {"run": run, "same": facts.get("again", run), "largest": 0.0},
     }
     Evaluation.objects.filter(pk=evaluation.pk).update(figures=figures)

@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from diagnosis import registry, training, training_attempt, training_child
 from diagnosis.models import ModelVersion, Patient, Study, TrainingRun
-from diagnosis.training_child import ChildFailed
+from diagnosis.registry import versions
+from diagnosis.training import attempt, child_process, runs
+from diagnosis.training.child_process import ChildFailed
 from ml.artifact import folder
 from ml.data import training_films
 from ml.images.perceptual_hash import fingerprint
 from ml.images.reader import read_radiograph
-from pneumoweb.processes import command_of
+from pneumoweb.server.processes import command_of
 from tests.support.processes import descendants
 from tests.support.training_data import FILMS, confirm_films, wish
 
@@ -33,7 +34,7 @@ def test_a_run_ends_as_one_candidate_with_lineage(child: list[list[str]], produc
     ModelVersion.objects.filter(pk=production.pk).update(artifact_hash="0" * 64)
     films = confirm_films(FILMS)
     run = wish()
-    training.work()
+    runs.work()
     run.refresh_from_db()
     assert (run.state, run.failure) == (State.SUCCEEDED, "")
     assert run.version
@@ -43,8 +44,8 @@ def test_a_run_ends_as_one_candidate_with_lineage(child: list[list[str]], produc
     assert run.data["train NORMAL"] == 4
     assert run.data["holdout PNEUMONIA"] == 1
     assert run.disagreements == [{"film": films[0].pk, "label": "NORMAL", "probability": 0.9}]
-    assert not training.folder_of(run).exists()
-    folder.check(registry.local_artifact(run.version))
+    assert not runs.folder_of(run).exists()
+    folder.check(versions.local_artifact(run.version))
     lines = run.manifest.open("rb").read().decode().splitlines()
     assert len(lines) == 1 + len(films)
 
@@ -59,8 +60,8 @@ def test_holdout_films_never_reach_the_child(child: list[list[str]], monkeypatch
         seen.append((Path(command[0]) / "labels.csv").read_text())
         raise ChildFailed("Enough.")
 
-    monkeypatch.setattr(training_attempt, "run_child", look)
-    training.work()
+    monkeypatch.setattr(attempt, "run_child", look)
+    runs.work()
     rows = list(csv.DictReader(seen[0].splitlines()))
     assert {row["file"]: row["view"] for row in rows}[f"{films[0].pk}.png"] == "AP"
     names = {row["file"] for row in rows}
@@ -74,14 +75,14 @@ def test_from_production_its_gate_and_population_are_kept(
     run = wish(from_production=True, mode="head", architecture="sequential")
     assert (run.initial, run.architecture) == (production, production.card["architecture"])
     about: list[dict[str, Any]] = []
-    inner = training_attempt.run_child
+    inner = attempt.run_child
 
     def look(command: list[str], *rest: Any) -> None:
         about.append(json.loads(Path(command[command.index("--about") + 1]).read_text()))
         inner(command, *rest)
 
-    monkeypatch.setattr(training_attempt, "run_child", look)
-    training.work()
+    monkeypatch.setattr(attempt, "run_child", look)
+    runs.work()
     assert "--keep-gate" in child[0]
     assert about[0]["age_years"] == production.card["population"]["age_years"]
     assert "before it learned further" in about[0]["evidence"]
@@ -97,14 +98,14 @@ def test_validation_films_that_taught_the_version_before_are_told_in_log_and_car
     monkeypatch.setattr(training_films, "FILE", tmp_path / "known.npz")
     training_films.keep({production.card["data"]["hash"]: [told]}, training_films.FILE)
     about: list[str] = []
-    inner = training_attempt.run_child
+    inner = attempt.run_child
 
     def look(command: list[str], *rest: Any) -> None:
         about.append(Path(command[command.index("--about") + 1]).read_text())
         inner(command, *rest)
 
-    monkeypatch.setattr(training_attempt, "run_child", look)
-    training.work()
+    monkeypatch.setattr(attempt, "run_child", look)
+    runs.work()
     run.refresh_from_db()
     told_in_words = [entry["words"] for entry in run.log if "had taught the version" in entry["words"]]
     assert len(told_in_words) == 1
@@ -128,8 +129,8 @@ def test_from_scratch_the_ages_are_those_of_nearly_all_films(
         about.append(json.loads(Path(command[command.index("--about") + 1]).read_text()))
         raise ChildFailed("Enough.")
 
-    monkeypatch.setattr(training_attempt, "run_child", look)
-    training.work()
+    monkeypatch.setattr(attempt, "run_child", look)
+    runs.work()
     assert about[0]["age_years"] == [3, 6]
 
 
@@ -143,13 +144,13 @@ def test_a_killed_training_goes_on_from_its_epoch_and_ends_as_one_whole_candidat
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The child is killed after its first epoch, by the signal that cannot be caught."""
-    monkeypatch.setattr(training_child, "YIELDING", ())
+    monkeypatch.setattr(child_process, "YIELDING", ())
     confirm_films(FILMS)
     run = wish()
-    heard = training.Attempt._heard
+    heard = runs.Attempt._heard
     killed: list[int] = []
 
-    def kill_once(self: training.Attempt, message: dict[str, Any]) -> None:
+    def kill_once(self: runs.Attempt, message: dict[str, Any]) -> None:
         heard(self, message)
         if message.get("finished_epoch") and not killed:
             killed.append(message["epoch"])
@@ -157,8 +158,8 @@ def test_a_killed_training_goes_on_from_its_epoch_and_ends_as_one_whole_candidat
             (child,) = (pid for pid in descendants(os.getpid()) if "ml.train" in command_of(pid))
             os.kill(child, signal.SIGKILL)
 
-    monkeypatch.setattr(training.Attempt, "_heard", kill_once)
-    training.work()
+    monkeypatch.setattr(runs.Attempt, "_heard", kill_once)
+    runs.work()
     run.refresh_from_db()
     assert killed == [1]
     assert (run.state, run.failure) == (State.SUCCEEDED, "")
@@ -166,7 +167,7 @@ def test_a_killed_training_goes_on_from_its_epoch_and_ends_as_one_whole_candidat
     assert any("ended by signal 9" in entry["words"] for entry in run.log)
     assert run.version
     assert ModelVersion.objects.count() == 2, "the one of the reviewed predictions beside it"
-    card = folder.check(registry.local_artifact(run.version))
+    card = folder.check(versions.local_artifact(run.version))
     assert card.history == run.history
     assert card.data["films"] == {"NORMAL": 6, "PNEUMONIA": 6}
     assert run.manifest_sha256 in card.data["description"]

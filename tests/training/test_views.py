@@ -4,8 +4,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from diagnosis import tasks, training
+from diagnosis.core import queue
 from diagnosis.models import NearIdentical, TrainingRun
+from diagnosis.training import runs
 from pneumoweb.accounts.models import User
 from tests.support.factories import FilmFactory, ModelVersionFactory, TrainingRunFactory, make_user
 from tests.support.training_data import confirm_films
@@ -40,7 +41,7 @@ def test_a_run_is_queued_with_its_reason_and_the_worker_woken(
     settings.TRAINING_MIN_FILMS, settings.TRAINING_MIN_VALIDATION = 2, 1  # type: ignore[attr-defined]
     confirm_films({"train": (2, 2), "validation": (1, 1)})
     woken: list[bool] = []
-    monkeypatch.setattr(tasks, "wake_training", lambda: woken.append(True))
+    monkeypatch.setattr(queue, "notify_training_worker", lambda: woken.append(True))
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
         response = client.post(reverse("training"), FORM)
     run = TrainingRun.objects.get()
@@ -53,7 +54,7 @@ def test_the_page_asks_again_until_the_run_has_ended(client: Client, staff: User
     run = TrainingRunFactory()
     address = reverse("training_status", args=[run.pk])
     assert 'hx-trigger="every 2s"' in client.get(address).content.decode()
-    training.claim()
+    runs.claim()
     TrainingRun.objects.update(
         progress={
             "stage": "Training", "epoch": 2, "step": 3, "steps": 9, "seconds_left": 42.0,

@@ -14,14 +14,14 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
-from diagnosis import intake
-from diagnosis.batches import arriving, deciding, manifest, queries
-from diagnosis.batches.arriving import Announced
-from diagnosis.batches.filing import Sender
-from diagnosis.batches.names import is_left_aside, is_manifest, label
+from diagnosis.intake import films as intake_films
+from diagnosis.intake.batches import manifest, matching, queries, upload
+from diagnosis.intake.batches.filenames import is_left_aside, is_manifest, label
+from diagnosis.intake.batches.filing import Sender
+from diagnosis.intake.batches.upload import Announced
 from diagnosis.models import Arrival, Batch, Patient, Study
-from diagnosis.permissions import roles_of
 from pneumoweb.accounts.models import Clinic, Role, User
+from pneumoweb.accounts.roles import roles_of
 
 # Makes a folder's batch from where it lies, so that a second run goes on with the first one's.
 FOLDERS = uuid.UUID("0f2c9a55-8f0e-4bb6-8f7b-8a8a4b7f3e21")
@@ -76,7 +76,7 @@ class Command(BaseCommand):
         batch, user = _batch(folder, films, options)
         try:
             self._take_in(batch, films, Sender(user))
-        except intake.Refused as error:
+        except intake_films.Refused as error:
             raise CommandError(str(error), returncode=2) from error
         except KeyboardInterrupt:
             self.stderr.write("Stopped. What is taken in stays; start it again to go on with the rest.")
@@ -85,7 +85,7 @@ class Command(BaseCommand):
 
     def _take_in(self, batch: Batch, films: Mapping[str, Path], sender: Sender) -> None:
         listed = [_announced(name, path) for name, path in films.items()]
-        states = arriving.announce(batch, listed)
+        states = upload.announce(batch, listed)
         wanted = [
             (row["key"], films[file.path])
             for file, row in zip(listed, states, strict=True)
@@ -99,7 +99,7 @@ class Command(BaseCommand):
                 batch=batch, key=key
             )
             with path.open("rb") as file:
-                arriving.receive(arrival, File(file, name=path.name), sender)
+                upload.receive(arrival, File(file, name=path.name), sender)
 
     def _summary(self, batch: Batch) -> None:
         for arrival in batch.arrivals.refused().order_by("name"):
@@ -170,7 +170,7 @@ def _user(clinic: Clinic, email: str | None) -> User:
 def _patient(clinic: Clinic, number: str | None) -> Patient | None:
     if not number:
         return None
-    patient = deciding.find(clinic, number)
+    patient = matching.find(clinic, number)
     if patient is None:
         raise CommandError(
             f"{clinic} has no patient of the number {number}. Register the patient first.", returncode=2

@@ -5,10 +5,12 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from diagnosis import evaluation, promotion, registry
 from diagnosis.models import ModelVersion
+from diagnosis.promotion import evaluation
+from diagnosis.promotion import promote as promotion_promote
+from diagnosis.registry import versions
 from ml.errors import ArtifactError
-from pneumoweb.storage import StorageAway
+from pneumoweb.storage.filesystem import StorageAway
 
 
 class Command(BaseCommand):
@@ -26,10 +28,10 @@ class Command(BaseCommand):
         if promote and not reason.strip():
             raise CommandError("Say with --reason why this version goes into production.")
         try:
-            version = registry.import_artifact(dir, reason=reason or "Imported by import_model")
+            version = versions.import_artifact(dir, reason=reason or "Imported by import_model")
             if promote:
                 version = through_the_gate(version, reason)
-        except (ArtifactError, registry.PromotionRefused, StorageAway) as error:
+        except (ArtifactError, versions.PromotionRefused, StorageAway) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{version.name}\t{version.stage}\t{version.artifact_hash}")
 
@@ -39,19 +41,19 @@ def through_the_gate(version: ModelVersion, reason: str) -> ModelVersion:
 
     Raises PromotionRefused with the rules that are not met.
     """
-    if registry.production() is None:
-        return registry.promote(version, by=None, reason=reason)
+    if versions.production() is None:
+        return versions.promote(version, by=None, reason=reason)
     if version.stage != ModelVersion.Stage.PRODUCTION:
-        if promotion.current_evaluation(version) is None:
+        if promotion_promote.current_evaluation(version) is None:
             evaluation.request(version, by=None)
             while evaluation.work():
                 pass
-        failed = [c for c in promotion.check(version) if not c.passed]
+        failed = [c for c in promotion_promote.check(version) if not c.passed]
         if failed:
             told = "\n".join(f"- {c.rule}: {c.figures}" for c in failed)
-            raise registry.PromotionRefused(
+            raise versions.PromotionRefused(
                 f"{version} is registered as a candidate. The site's rules keep it out of production:\n{told}\n"
                 "Two members of staff can promote it against them, on its page under Models."
             )
-    registry.whole(version)
-    return promotion.put_into_production(version, None, reason)
+    versions.whole(version)
+    return promotion_promote.put_into_production(version, None, reason)

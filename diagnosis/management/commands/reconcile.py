@@ -9,10 +9,13 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandParser
 from django.db import DatabaseError, close_old_connections
 
-from diagnosis import evaluation, housekeeping, inference, promotion, shadow, tasks, training, worklist
-from diagnosis.batches import expiry, unpacking
-from diagnosis.batches import tasks as batch_tasks
-from diagnosis.monitoring import signs
+from diagnosis.core import orphans, queue
+from diagnosis.inference import worker
+from diagnosis.intake.batches import expiry, unpack
+from diagnosis.monitoring import heartbeat
+from diagnosis.promotion import evaluation, promote, shadow
+from diagnosis.reading import worklist
+from diagnosis.training import runs as training_runs
 
 log = logging.getLogger(__name__)
 
@@ -50,26 +53,26 @@ class Command(BaseCommand):
 
 def once() -> dict[str, int]:
     """Reconcile, and wake as many workers as the waiting films can keep busy; one now and then, for a sign of life."""
-    tally = inference.reconcile()
+    tally = worker.reconcile()
     worklist.mend()
     for _ in range(min(settings.WORKERS, math.ceil(tally["waiting"] / settings.INFERENCE_BATCH))):
-        tasks.wake()
+        queue.notify_worker()
     if evaluation.reconcile():
-        tasks.wake(tasks.evaluate_waiting)
+        queue.notify_worker(queue.EVALUATE)
     if shadow.due():
-        tasks.wake(tasks.read_in_shadow)
-    promotion.expire()
-    runs = training.reconcile()
+        queue.notify_worker(queue.SHADOW)
+    promote.expire()
+    runs = training_runs.reconcile()
     if runs["runs to start"]:
-        tasks.wake_training()
-    if unpacking.reconcile():
-        batch_tasks.wake()
-    if not tally["waiting"] and signs.overdue():
-        tasks.wake()
+        queue.notify_training_worker()
+    if unpack.reconcile():
+        queue.notify_unpacker()
+    if not tally["waiting"] and heartbeat.overdue():
+        queue.notify_worker()
     return tally | runs
 
 
 def sweep() -> int:
     """Give up what nobody came back for, and remove files that no row names; return how many of these."""
     expiry.expire()
-    return housekeeping.remove_orphans() + expiry.remove_orphans()
+    return orphans.remove_orphans() + expiry.remove_orphans()

@@ -16,10 +16,11 @@ from django.core.management import BaseCommand, CommandError, CommandParser, cal
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from diagnosis import demo, registry
-from pneumoweb import serve
-from pneumoweb.broker import BrokerUnavailable
-from pneumoweb.storage import StorageAway
+from diagnosis import demo
+from diagnosis.registry import versions
+from pneumoweb.server import supervisor as server_supervisor
+from pneumoweb.server.broker import BrokerUnavailable
+from pneumoweb.storage.filesystem import StorageAway
 
 PREPARING = 7_041_062
 """Key of the lock under which a host prepares the database; any number that nothing else locks."""
@@ -35,7 +36,7 @@ class Command(BaseCommand):
 
     def handle(self, *, host: str, port: int, **options: Any) -> None:
         hosts = allowed_hosts(host)
-        site = serve.Site(
+        site = server_supervisor.Site(
             base=settings.BASE_DIR,
             data=settings.DATA_DIR,
             host=host,
@@ -48,7 +49,7 @@ class Command(BaseCommand):
         try:
             with only_one(site.data):
                 self.run(site, hosts)
-        except (serve.CannotServe, BrokerUnavailable) as error:
+        except (server_supervisor.CannotServe, BrokerUnavailable) as error:
             raise CommandError(str(error)) from error
         except StorageAway as error:
             where = f"It is {settings.MEDIA_ROOT}."
@@ -58,13 +59,13 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             sys.exit(130)
 
-    def run(self, site: serve.Site, hosts: list[str]) -> None:
+    def run(self, site: server_supervisor.Site, hosts: list[str]) -> None:
         refuse_alone(site)
-        serve.end_predecessor(site)
+        server_supervisor.end_predecessor(site)
         accounts: list[demo.Account] = []
         log_to_file(site.logs)
         if site.has_web:
-            serve.refuse_busy_port(site)
+            server_supervisor.refuse_busy_port(site)
             self.stdout.write("Preparing the database and the pages …")
             with one_host_at_a_time():
                 prepare()
@@ -73,18 +74,18 @@ class Command(BaseCommand):
             self.stdout.write("Waiting for the database …")
             self.stdout.flush()
             wait_until_prepared()
-        supervisor = serve.Supervisor(site)
-        serve.stop_on_signals(supervisor)
+        supervisor = server_supervisor.Supervisor(site)
+        server_supervisor.stop_on_signals(supervisor)
         if supervisor.wait_until_serving(probe_host(hosts)):
             self.announce(site, hosts, accounts)
         status = supervisor.wait()
         if status:
-            raise serve.CannotServe(
+            raise server_supervisor.CannotServe(
                 f"The supervisor ended unasked (status {status}); its log is in {site.logs}."
             )
         self.stdout.write("Stopped.")
 
-    def announce(self, site: serve.Site, hosts: list[str], accounts: list[demo.Account]) -> None:
+    def announce(self, site: server_supervisor.Site, hosts: list[str], accounts: list[demo.Account]) -> None:
         lines = ["", f"PneumoWeb serves at {site.address}"]
         if not site.has_web:
             lines = ["", f"This host runs {' and '.join(site.programs())} of the site."]
@@ -110,7 +111,7 @@ def prepare() -> None:
     call_command("migrate", interactive=False, verbosity=0)
     call_command("createcachetable", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
-    registry.register_shipped()
+    versions.register_shipped()
 
 
 @contextmanager
@@ -130,22 +131,22 @@ def one_host_at_a_time() -> Iterator[None]:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [PREPARING])
 
 
-def refuse_alone(site: serve.Site) -> None:
+def refuse_alone(site: server_supervisor.Site) -> None:
     """Raise CannotServe where this host runs a part of a site, but would share nothing with the other hosts."""
-    if set(site.chosen) == set(serve.PROGRAMS):
+    if set(site.chosen) == set(server_supervisor.PROGRAMS):
         return
     needed = ("DATABASE_URL", "BROKER_URL", "STORAGE_S3_BUCKET")
     missing = [name for name in needed if not os.environ.get(name)]
     if not os.environ.get("SECRET_KEY") and not os.environ.get("SECRET_KEY_FILE"):
         missing.append("SECRET_KEY")
     if missing:
-        raise serve.CannotServe(
+        raise server_supervisor.CannotServe(
             f"PROGRAMS={','.join(site.chosen)} makes this one of several hosts of a site. They have to share "
             f"what is in {', '.join(missing)}: set the same on each of them."
         )
 
 
-def wait_until_prepared(seconds: float = serve.PATIENCE) -> None:
+def wait_until_prepared(seconds: float = server_supervisor.PATIENCE) -> None:
     """Wait until the host with the web server has brought the database to this release. Raises CannotServe."""
     stop = time.monotonic() + seconds
     while True:
@@ -157,7 +158,7 @@ def wait_until_prepared(seconds: float = serve.PATIENCE) -> None:
         except OperationalError as error:
             trouble = f"The database does not answer: {error}"
         if time.monotonic() > stop:
-            raise serve.CannotServe(trouble)
+            raise server_supervisor.CannotServe(trouble)
         connection.close()
         time.sleep(1)
 
@@ -216,7 +217,7 @@ class only_one:  # noqa: N801 - reads as a phrase in a with statement
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise serve.CannotServe(
+            raise server_supervisor.CannotServe(
                 f"PneumoWeb already runs with the data folder {self.path.parent}. "
                 "Stop it first, or choose another folder: make run DATA_DIR=…"
             ) from error

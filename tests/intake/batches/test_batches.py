@@ -21,7 +21,7 @@ from django.utils import timezone
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
-from diagnosis.batches import arriving, expiry, names
+from diagnosis.intake.batches import expiry, filenames, upload
 from diagnosis.models import AccessLog, Arrival, Batch, Film, Patient, Prediction
 from pneumoweb.accounts.models import User
 from tests.support.factories import (
@@ -374,11 +374,11 @@ def test_old_files_that_no_row_names_go(
     ],
 )
 def test_a_name_is_a_label(path: str, shown: str) -> None:
-    assert names.label(path) == shown
+    assert filenames.label(path) == shown
 
 
 def test_the_key_of_a_file_is_the_same_another_day() -> None:
-    one = arriving.Announced("sub/a.png", 10, "1700000000000")
-    assert one.key == arriving.Announced("sub\\a.png", 10, "1700000000000").key
-    assert one.key != arriving.Announced("sub/a.png", 11, "1700000000000").key
+    one = upload.Announced("sub/a.png", 10, "1700000000000")
+    assert one.key == upload.Announced("sub\\a.png", 10, "1700000000000").key
+    assert one.key != upload.Announced("sub/a.png", 11, "1700000000000").key
     assert uuid.UUID(one.key[:32])

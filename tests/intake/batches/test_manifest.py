@@ -2,7 +2,7 @@
 
 import pytest
 
-from diagnosis.batches import manifest
+from diagnosis.intake.batches import manifest
 from pneumoweb.accounts.models import Clinic
 from tests.support.factories import ClinicFactory, PatientFactory
 

@@ -15,8 +15,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from diagnosis.batches import archive, unpacking
-from diagnosis.batches.archive import Archive, BadArchive, BadMember, Parts
+from diagnosis.intake.batches import unpack, zip_archive
+from diagnosis.intake.batches.zip_archive import Archive, BadArchive, BadMember, Parts
 from diagnosis.models import Arrival, Batch, Film, ModelVersion, Patient, Prediction
 from tests.support.factories import BatchFactory, ModelVersionFactory, PatientFactory, make_user
 from tests.support.pictures import png
@@ -132,7 +132,7 @@ def test_a_bad_member_is_refused_in_words(content: Callable[[], bytes], word: st
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "RATIO_FROM", 1000)
+    monkeypatch.setattr(zip_archive, "RATIO_FROM", 1000)
     assert "swells to" in str(read_all(packed({"a.png": bytes(900_000)}))["a.png"])
 
 
@@ -182,7 +182,7 @@ def test_a_zip_arrives_in_parts_and_a_lost_part_alone_is_sent_again(client: Clie
     assert part(client, batch, 1000, content[1000:] + b"more").status_code == 409
     assert client.post(reverse("batch_part", args=[batch])).json() == {"received": 1000}
     assert part(client, batch, 1000, content[1000:]).json() == {"received": len(content)}
-    assert not unpacking.work()
+    assert not unpack.work()
     found = {arrival.name: arrival for arrival in Arrival.objects.all()}
     assert [found[name].state for name in ("0.png", "1.png", "2.png")] == ["stored"] * 3
     assert found["x"].state == found["in.zip"].state == "refused"
@@ -225,7 +225,7 @@ def test_a_manifest_inside_the_zip_decides(ann: Patient) -> None:
         batch,
         packed({"top/manifest.csv": text, "top/a.png": png(1), "top/sub/b.png": png(2), "top/c.png": png(3)}),
     )
-    unpacking.work()
+    unpack.work()
     assert [a.state for a in batch.arrivals.order_by("member")] == ["stored", "stored", "unassigned"]
     assert Patient.objects.get(mrn="P-2").films.count() == ann.films.count() == 1
 
@@ -234,7 +234,7 @@ def test_a_wrong_manifest_inside_the_zip_takes_nothing(ann: Patient) -> None:
     batch = waiting(
         BatchFactory(clinic=ann.clinic), packed({"manifest.csv": b"file\na.png\n", "a.png": png(1)})
     )
-    unpacking.work()
+    unpack.work()
     batch.refresh_from_db()
     assert batch.zip_state == "refused"
     assert "manifest.csv inside the zip is wrong" in batch.zip_reason
@@ -251,17 +251,17 @@ def test_a_killed_workers_zip_is_taken_up_where_it_was(ann: Patient, monkeypatch
             raise KeyboardInterrupt
         take(batch, file, arrival)
 
-    take = unpacking._take_member
+    take = unpack._take_member
     with monkeypatch.context() as patched:
-        patched.setattr(unpacking, "_take_member", dies)
+        patched.setattr(unpack, "_take_member", dies)
         with pytest.raises(KeyboardInterrupt):
-            unpacking.work()
+            unpack.work()
     assert (Film.objects.count(), Batch.objects.get().zip_state) == (2, "unpacking")
-    assert unpacking.claim() is None
-    assert unpacking.reconcile() == 0
+    assert unpack.claim() is None
+    assert unpack.reconcile() == 0
     Batch.objects.update(lease_until=timezone.now())
-    assert unpacking.reconcile() == 1
-    unpacking.work()
+    assert unpack.reconcile() == 1
+    unpack.work()
     assert (Film.objects.count(), Batch.objects.get().zip_state) == (4, "unpacked")
     assert set(batch.arrivals.values_list("state", flat=True)) == {"stored"}
 
@@ -269,13 +269,13 @@ def test_a_killed_workers_zip_is_taken_up_where_it_was(ann: Patient, monkeypatch
 def test_a_member_that_kills_three_workers_is_refused_and_the_others_go_on(ann: Patient) -> None:
     batch = BatchFactory(clinic=ann.clinic, patient=ann)
     waiting(batch, packed({f"{n}.png": png(n) for n in range(2)}))
-    with unpacking._opened(batch) as file:
-        unpacking._list_members(batch, file)
+    with unpack._opened(batch) as file:
+        unpack._list_members(batch, file)
     for _ in range(3):
-        assert unpacking.claim()
+        assert unpack.claim()
         Batch.objects.update(lease_until=timezone.now())
-        unpacking.reconcile()
-    unpacking.work()
+        unpack.reconcile()
+    unpack.work()
     first, second = batch.arrivals.order_by("member")
     assert (first.state, second.state) == ("refused", "stored")
     assert "The worker stopped 3 times" in first.reason
@@ -283,20 +283,20 @@ def test_a_member_that_kills_three_workers_is_refused_and_the_others_go_on(ann: 
 
 def test_two_workers_do_not_unpack_one_zip(ann: Patient) -> None:
     batch = waiting(BatchFactory(clinic=ann.clinic, patient=ann), packed({"a.png": png()}))
-    held = unpacking.claim()
+    held = unpack.claim()
     assert held
-    assert unpacking.claim() is None
+    assert unpack.claim() is None
     # The first was thought dead, and comes back: it may not write any more.
     Batch.objects.update(lease_until=timezone.now())
-    unpacking.reconcile()
-    assert unpacking.claim()
-    assert not unpacking._release(held, zip_state="unpacked")
+    unpack.reconcile()
+    assert unpack.claim()
+    assert not unpack._release(held, zip_state="unpacked")
     assert Batch.objects.get(pk=batch.pk).zip_state == "unpacking"
 
 
 def test_without_a_model_the_zip_waits(ann: Patient) -> None:
     batch = waiting(BatchFactory(clinic=ann.clinic, patient=ann), packed({"a.png": png()}))
     ModelVersion.objects.update(stage="retired")
-    assert not unpacking.work()
+    assert not unpack.work()
     batch.refresh_from_db()
     assert (batch.zip_state, batch.attempts, batch.arrivals.get().state) == ("waiting", 0, "expected")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from kombu import Connection
 
-from pneumoweb import broker
-from pneumoweb.broker import BrokerUnavailable, EmbeddedBroker, embedded, embedded_url
+from pneumoweb.server import broker
+from pneumoweb.server.broker import BrokerUnavailable, EmbeddedBroker, embedded, embedded_url
 from tests.support.processes import Broker, wait_for
 
 HERE = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from diagnosis.training_child import YIELDING
+from diagnosis.training.child_process import YIELDING
 
 SAYS = """
 import json, os

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from diagnosis.management.commands.serve import allowed_hosts
-from pneumoweb.broker import EmbeddedBroker
-from pneumoweb.processes import command_of
-from pneumoweb.serve import BOUND, CannotServe, Site, configuration, refuse_busy_port
+from pneumoweb.server.broker import EmbeddedBroker
+from pneumoweb.server.processes import command_of
+from pneumoweb.server.supervisor import BOUND, CannotServe, Site, configuration, refuse_busy_port
 from tests.support.processes import MANAGE, LiveSite, free_port, start_site, status_of, wait_for
 
 
