@@ -2,6 +2,7 @@
 # PORT=, HOST=, DATA_DIR= for `make run`; ARGS= for pytest; BENCH_JSON= for `make bench`.
 
 VENV := .venv
+PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 # The checks read the settings, but no data: a key for one command and a database that nobody opens.
@@ -32,8 +33,10 @@ browser: dev
 run: setup
 	@exec $(PY) manage.py serve
 
+# Each process has a database, a broker and files of its own; tests of one file stay together. Threads of one sum only get
+# into the way of the other processes. Tests wait a part of their time, so one process more than there are cores.
 test: browser
-	$(PY) -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
 bench: browser
 	@$(PY) -m tests.bench $(if $(BENCH_JSON),--json "$(BENCH_JSON)") $(if $(BENCH_ONLY),--only $(BENCH_ONLY))
@@ -41,6 +44,7 @@ bench: browser
 lint: dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(VENV)/bin/lint-imports --no-logo
 	@export $(CHECKING); set -ex; \
 	$(PY) -m mypy .; \
 	$(PY) -m djlint --lint --quiet templates; \

@@ -36,7 +36,9 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(data_folder: Path) -> None:
+def django_db_modify_db_settings(
+    data_folder: Path, django_db_modify_db_settings_parallel_suffix: None
+) -> None:
     """SQLite's test database is a file, so that several processes can open it."""
     if connection.vendor == "sqlite":
         connection.settings_dict["TEST"]["NAME"] = str(data_folder / "test.sqlite3")
@@ -105,7 +107,7 @@ def bucket(
 @pytest.fixture
 def production(request: pytest.FixtureRequest) -> ModelVersion:
     """The shipped model in production."""
-    if not {"db", "transactional_db", "django_db_serialized_rollback"} & set(request.fixturenames):
+    if not {"db", "transactional_db"} & set(request.fixturenames):
         request.getfixturevalue("db")
     version = versions.import_artifact(artifact_folder.SHIPPED)
     return versions.promote(version, by=None, reason="For the tests")

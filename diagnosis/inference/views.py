@@ -12,7 +12,6 @@ from diagnosis.core.images_http import picture_response
 from diagnosis.core.permissions import get_film_for, get_prediction_for, visible_films
 from diagnosis.core.querysets import with_predictions
 from diagnosis.inference import dicom_details, requests
-from diagnosis.intake.views.upload import _row
 from diagnosis.models import AccessLog, Film, Prediction, Priority
 from diagnosis.reading import blinding
 from diagnosis.reading import reviews as verdicts
@@ -43,7 +42,7 @@ def status(request: UserRequest, pk: int) -> HttpResponse:
     blinding.conceal(request.user, [shown])
     kind = request.GET.get("as", "answer")
     if kind == "row":
-        return _row(request, film=shown)
+        return render(request, "intake/_upload_row.html", {"film": shown})
     if kind == "card":
         return render(request, "inference/_film_card.html", {"film": shown})
     if kind == "line":

@@ -1,10 +1,11 @@
 """Fitting the gate: principal components of training films, and a head taught with films turned, inverted or faked.
 
 Only training films teach it, and films of a second population that trains; the limits come from other films. Pictures
-of the kind "other" are drawn by chance (`ml.research.drawn_negatives`), and where packages that carry pictures
+of the kind "other" are drawn by chance (`ml.gate.negatives.drawn`), and where packages that carry pictures
 are installed, cut from
-those (`ml.research.package_pictures`); where one carries the CT of a chest, it is seen from the side and obliquely
-(`ml.research.drr`).
+those (`ml.gate.negatives.package_pictures`); where one carries the CT of a chest, it is seen from the side and
+obliquely
+(`ml.gate.negatives.drr`).
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.neural_network import MLPClassifier
 
+from ml.gate.negatives import drawn as drawn_negatives
+from ml.gate.negatives import drr
+from ml.gate.negatives.drr import Chest
+from ml.gate.negatives.package_pictures import SLICES, Stranger
 from ml.images.preprocessing import Films, resize, standardise
-from ml.research import drawn_negatives, drr
-from ml.research.drr import Chest
-from ml.research.package_pictures import SLICES, Stranger
 from ml.serving.gate import FINE_SIDE, KINDS, GateParameters, Likeness, edges, reduced, tones
 from ml.training.augmentation import augment
 

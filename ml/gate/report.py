@@ -10,12 +10,13 @@ import numpy as np
 
 from ml.artifact import folder
 from ml.gate import fitting
+from ml.gate.negatives import drawn as drawn_negatives
+from ml.gate.negatives import drr, package_pictures
+from ml.gate.negatives.drr import Chest
+from ml.gate.negatives.package_pictures import Stranger
 from ml.images.perturbations import AS_THEY_ARE, STRESSES, mildly_changed, stressed
 from ml.images.preprocessing import fit, resize, standardise
 from ml.images.radiograph import Radiograph
-from ml.research import drawn_negatives, drr, package_pictures
-from ml.research.drr import Chest
-from ml.research.package_pictures import Stranger
 from ml.serving import gate
 from ml.serving.gate import GateParameters, Likeness, load_parameters
 from ml.training import recipes

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
+from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 
@@ -62,3 +63,9 @@ reviewer_required: Callable[[Any], Any] = require(Role.REVIEWER)
 staff_required: Callable[[Any], Any] = require("staff")
 
 administrator_required: Callable[[Any], Any] = require("administrator")
+
+
+def create_role_groups(using: str, **_: object) -> None:
+    """Create the groups that give a role: after every migration, and after a flush of the database."""
+    for role in Role.values:
+        Group.objects.using(using).get_or_create(name=role)

@@ -1,11 +1,8 @@
 """The access log of lists: one row for each page that names patients, with whom it showed."""
 
-from importlib import import_module
 from typing import Any
 
 import pytest
-from django.apps import apps
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -212,13 +209,3 @@ def test_the_index_cannot_be_changed(client: Client, answer: Prediction) -> None
     client.get(reverse("worklist"))
     with pytest.raises(TypeError, match="append-only"):
         Listed.objects.all().delete()
-
-
-def test_lists_that_were_logged_before_are_found_too(client: Client, answer: Prediction) -> None:
-    client.get(reverse("worklist"))
-    (row,) = rows()
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM diagnosis_listed")
-    fill = import_module("diagnosis.migrations.0012_lists_by_patient").fill
-    fill(apps, None)
-    assert list(Listed.objects.values_list("row", "patient")) == [(row.pk, answer.film.patient_id)]

@@ -92,7 +92,7 @@ def append_many(user: int, patient: int, results: Any) -> None:
         connections.close_all()
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_writers_at_the_same_time_make_one_chain() -> None:
     patient = PatientFactory()
     facts = (patient.created_by.pk, patient.pk)

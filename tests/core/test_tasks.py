@@ -22,7 +22,7 @@ from tests.support.samples import sample_films
 Start = Callable[..., Child]
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_an_upload_needs_no_broker_and_is_answered_once_there_is_one(
     production: ModelVersion, broker: Broker, start: Start
 ) -> None:

@@ -2,16 +2,9 @@
 
 import os
 
-import pytest
 from playwright.sync_api import expect
 
 # Playwright's synchronous interface runs an event loop in the tests' thread; no code of the site runs in that loop.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 # No test fails because a machine was slow: what is expected may take a minute.
 expect.set_options(timeout=60_000)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put these tests last: beside Playwright's loop Django opens another connection, which restores no rows."""
-    items.sort(key=lambda item: item.path.name == "test_every_page.py")

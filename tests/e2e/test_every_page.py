@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 from django.conf import settings as site_settings
-from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -25,7 +24,6 @@ from diagnosis.reading import worklist
 from ml.evaluation import reference_histograms
 from ml.images.preprocessing import AREA_MEANS, Preparation
 from ml.images.radiograph import Radiograph
-from pneumoweb.accounts.models import Role
 from tests.core.test_permissions import ADDRESSES, World, make_world
 from tests.e2e.accessibility import breaches
 from tests.support.factories import (
@@ -45,9 +43,6 @@ PHONES = (390, 360)
 def world(settings: Any, transactional_db: None) -> World:
     """The matrix's own clinic, with films of every state, readers who differ, and films unlike those of validation."""
     settings.ALLOWED_HOSTS = ["localhost"]
-    # What migrations made went with the test before; see tests/e2e/conftest.py.
-    for role in Role:
-        Group.objects.get_or_create(name=role)
     found = make_world()
     version = found.prediction.model_version
     ModelVersion.objects.filter(pk=version.pk).update(card={**CARD, "reference": described()})
@@ -189,7 +184,7 @@ def walker(browser: Browser, world: World, live_server: LiveServer) -> Iterator[
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_every_page_is_whole(walker: Walker, world: World) -> None:
     pages = [
         f"{reverse(a.name, kwargs=world.pk(a.about))}?{urlencode(a.data)}"
@@ -212,7 +207,7 @@ def test_every_page_is_whole(walker: Walker, world: World) -> None:
     assert len(walker.titles) > 30
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_keys_open_and_close_and_the_focus_comes_back(walker: Walker, world: World) -> None:
     page = walker.page
     page.goto(walker.server + reverse("worklist"))
@@ -242,7 +237,7 @@ def test_keys_open_and_close_and_the_focus_comes_back(walker: Walker, world: Wor
     assert not walker.faults
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_the_focus_is_seen_wherever_it_goes(walker: Walker, world: World) -> None:
     """Each stop of the Tab key has an outline or a ring (WCAG 2.4.7)."""
     page = walker.page

@@ -155,7 +155,9 @@ def test_a_lost_connection_is_said_and_the_film_can_be_sent_again(page: Page, li
 def test_a_film_that_the_storage_could_not_take_can_be_sent_again(page: Page, live_site: LiveSite) -> None:
     log_in(page, live_site, "clinician")
     register(page, live_site, "E2E-3B", "Stella Storage")
-    row_of_503 = render_to_string("intake/_upload_row.html", {"name": "full.png", "error": "The storage is full."})
+    row_of_503 = render_to_string(
+        "intake/_upload_row.html", {"name": "full.png", "error": "The storage is full."}
+    )
     page.route(
         "**/upload/",
         lambda route: route.fulfill(status=503, content_type="text/html", body=row_of_503),

@@ -33,7 +33,7 @@ from tests.support.samples import sample_films
 from tests.support.versions import held_out
 
 State = Prediction.State
-committed = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+committed = pytest.mark.django_db(transaction=True)
 Start = Callable[..., Child]
 
 

@@ -103,7 +103,7 @@ def test_a_user_of_another_clinic_may_not(clinic: Clinic, folder: Path) -> None:
         run(folder, clinic, "--as", stranger.email)
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_killed_and_started_again_it_takes_each_film_once(
     tmp_path: Path, broker: Broker, start: Callable[..., Child]
 ) -> None:

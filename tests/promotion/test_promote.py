@@ -343,7 +343,7 @@ def test_new_rules_are_in_force_and_old_ones_stay(client: Client) -> None:
     assert PromotionRules.objects.count() == 2
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_running_workers_switch_between_two_batches_within_five_seconds(
     production: ModelVersion, broker: Broker, start: Callable[..., Child], tmp_path: Path
 ) -> None:

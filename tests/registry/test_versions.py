@@ -140,7 +140,7 @@ def test_the_command_imports_and_promotes_a_first_version(tmp_path: Path) -> Non
         call_command("import_model", tmp_path)
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_a_running_worker_takes_up_a_promoted_version(
     production: ModelVersion, broker: Broker, start: Callable[..., Child], tmp_path: Path
 ) -> None:

@@ -21,4 +21,6 @@ def rules(request: UserRequest, pk: int) -> HttpResponse:
         messages.success(request, f"The rules of {clinic} are saved. They act on verdicts from now on.")
         return redirect("clinic_rules", pk)
     context = {"form": form, "clinic": clinic, "clinics": Clinic.objects.all()}
-    return render(request, "reading/review/clinic_settings.html", context, status=422 if form.is_bound else 200)
+    return render(
+        request, "reading/review/clinic_settings.html", context, status=422 if form.is_bound else 200
+    )

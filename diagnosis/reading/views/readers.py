@@ -17,4 +17,6 @@ def readers(request: UserRequest) -> HttpResponse:
     found, overall = people.summary(request.user, DAYS)
     if "staff" not in roles_of(request.user):
         found = [reader for reader in found if reader.user == request.user]
-    return render(request, "reading/review/readers.html", {"readers": found, "overall": overall, "days": DAYS})
+    return render(
+        request, "reading/review/readers.html", {"readers": found, "overall": overall, "days": DAYS}
+    )

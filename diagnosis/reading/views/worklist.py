@@ -29,7 +29,11 @@ def worklist(request: UserRequest) -> HttpResponse:
     if chosen["q"]:
         audit_log.record_search(request, f"worklist: {chosen['q']}")
     audit_log.record_list(request, "worklist", (line.film for line in page.lines))
-    template = "reading/worklist/_table.html" if request.htmx and not request.htmx.boosted else "reading/worklist/list.html"  # type: ignore[attr-defined]
+    template = (
+        "reading/worklist/_table.html"
+        if request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
+        else "reading/worklist/list.html"
+    )
     filters = urlencode({name: value for name, value in chosen.items() if value})
     context = {
         "form": form, "chosen": chosen, "page": page, "filters": filters, "priorities": Priority.choices,

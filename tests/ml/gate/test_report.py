@@ -10,7 +10,7 @@ import pytest
 from ml.artifact import folder
 from ml.data import dataset
 from ml.gate import report
-from ml.research import drr, package_pictures
+from ml.gate.negatives import drr, package_pictures
 from ml.training import recipes
 from ml.training.cohorts import Prepared, Proof, SecondPopulation, prepare
 from tests.support.radiographs import CELL, phantom

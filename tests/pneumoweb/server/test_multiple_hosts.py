@@ -65,7 +65,7 @@ def test_one_host_serves_and_another_reads(bucket: Service, broker: Broker, tmp_
     assert stopped == [0, 0]
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_hosts_that_start_at_once_prepare_one_after_the_other() -> None:
     if connection.vendor != "postgresql":
         pytest.skip("SQLite belongs to one host")

