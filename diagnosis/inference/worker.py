@@ -7,18 +7,16 @@ no transaction stays open while the model works.
 
 import logging
 import time
-import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
-from datetime import timedelta
 from typing import Literal, cast
 
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db.models import F
 from django.utils import timezone
 
+from diagnosis.core.leases import Leases
 from diagnosis.models import Film, ModelVersion, Prediction
 from diagnosis.reading import worklist
 from diagnosis.registry import operating_point, versions
@@ -32,6 +30,7 @@ from pneumoweb.storage.filesystem import StorageAway, discard
 log = logging.getLogger(__name__)
 
 LOADED_AT_MOST = 2
+LEASES = Leases(Prediction, lambda: settings.LEASE_SECONDS)
 TAUGHT = (
     "This film may have taught the model in a training run of this site: "
     "its answer here says little about how well it reads others."
@@ -86,21 +85,10 @@ def claim(limit: int | None = None, skip: Collection[int] = ()) -> list[Predicti
         return []
     _, version, attempts = waiting[0]
     batch = [pk for pk, v, a in waiting if v == version and a == 0] if attempts == 0 else [waiting[0][0]]
-    token, now = uuid.uuid4(), timezone.now()
-    won = (
-        Prediction.objects.queued()
-        .filter(pk__in=batch)
-        .update(
-            state=Prediction.State.RUNNING,
-            lease_token=token,
-            lease_until=now + timedelta(seconds=settings.LEASE_SECONDS),
-            started_at=now,
-            attempts=F("attempts") + 1,
-        )
-    )
-    if not won:
+    token = LEASES.claim(Prediction.objects.filter(pk__in=batch), started_at=timezone.now())
+    if token is None:
         return []
-    claimed = Prediction.objects.running().filter(lease_token=token).order_by("-priority", "queued_at", "pk")
+    claimed = LEASES.claimed(token).order_by("-priority", "queued_at", "pk")
     return list(claimed.select_related("film__patient", "film__study", "model_version"))
 
 
@@ -169,7 +157,7 @@ def reconcile() -> dict[str, int]:
     This alone would answer every film in time, were all messages lost.
     """
     reclaimed = failed = 0
-    for prediction in Prediction.objects.expired():
+    for prediction in LEASES.expired():
         if _retry_or_fail(prediction, prediction.failure or "The worker stopped while it read this film."):
             failed += 1
         else:
@@ -222,33 +210,21 @@ def _store(prediction: Prediction, answer: Answer) -> None:
 
 def _finish(prediction: Prediction, state: str, **fields: object) -> bool:
     """Write a final state if this worker still holds the lease; else another one has answered."""
-    held = Prediction.objects.running().filter(pk=prediction.pk, lease_token=prediction.lease_token)
     begun, now = prediction.started_at or prediction.queued_at, timezone.now()
-    return bool(
-        held.update(
-            state=state,
-            lease_token=None,
-            lease_until=None,
-            finished_at=now,
-            waiting_seconds=(begun - prediction.queued_at).total_seconds(),
-            reading_seconds=(now - begun).total_seconds(),
-            **fields,
-        )
+    return LEASES.release(
+        prediction,
+        state,
+        finished_at=now,
+        waiting_seconds=(begun - prediction.queued_at).total_seconds(),
+        reading_seconds=(now - begun).total_seconds(),
+        **fields,
     )
 
 
 def _give_back(claimed: Sequence[Prediction]) -> None:
     """Put films back as they were before the claim: nobody has tried to read them."""
-    held = Prediction.objects.running().filter(
-        pk__in=[p.pk for p in claimed], lease_token=claimed[0].lease_token
-    )
-    held.update(
-        state=Prediction.State.QUEUED,
-        lease_token=None,
-        lease_until=None,
-        started_at=None,
-        attempts=F("attempts") - 1,
-    )
+    for prediction in claimed:
+        LEASES.give_back(prediction, started_at=None)
 
 
 def _retry_or_fail(prediction: Prediction, why: str, at_once: bool = True) -> bool:
@@ -264,11 +240,8 @@ def _retry_or_fail(prediction: Prediction, why: str, at_once: bool = True) -> bo
         )
         worklist.refresh([prediction.film_id])
         return failed
-    held = Prediction.objects.running().filter(pk=prediction.pk, lease_token=prediction.lease_token)
     if at_once:
-        held.update(
-            state=Prediction.State.QUEUED, lease_token=None, lease_until=None, started_at=None, failure=""
-        )
+        LEASES.requeue(prediction, started_at=None, failure="")
     else:
-        held.update(failure=why)
+        LEASES.held(prediction).update(failure=why)
     return False

@@ -9,11 +9,12 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from diagnosis.models.base import Leased, leased_while
 from diagnosis.models.patients import Film, Patient, Study
 from pneumoweb.accounts.models import Clinic, User
 
 
-class Batch(models.Model):
+class Batch(Leased):
     """Many films that were sent together: a folder, a choice of files, a zip."""
 
     class Zip(models.TextChoices):
@@ -48,8 +49,6 @@ class Batch(models.Model):
     zip_parts = models.JSONField("stored parts, in order: name and size", default=list, blank=True)
     zip_reason = models.CharField(max_length=500, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
-    lease_token = models.UUIDField(null=True)
-    lease_until = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name_plural = "batches"
@@ -60,11 +59,7 @@ class Batch(models.Model):
                 name="batch_zip_state_is_known",
             ),
             models.CheckConstraint(condition=Q(view__in=["PA", "AP", ""]), name="batch_view_is_known_code"),
-            models.CheckConstraint(
-                condition=Q(zip_state="unpacking", lease_token__isnull=False, lease_until__isnull=False)
-                | (~Q(zip_state="unpacking") & Q(lease_token__isnull=True, lease_until__isnull=True)),
-                name="only_a_zip_in_work_is_leased",
-            ),
+            leased_while("zip_state", "unpacking", "only_a_zip_in_work_is_leased"),
             models.CheckConstraint(
                 condition=Q(zip_received__lte=models.F("zip_bytes")), name="no_more_of_a_zip_than_it_has"
             ),

@@ -8,14 +8,14 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from diagnosis.models.base import AppendOnly
+from diagnosis.models.base import AppendOnly, Leased, leased_while
 from diagnosis.models.patients import Film
 from diagnosis.models.predictions import Prediction
 from diagnosis.models.registry import ModelVersion
 from pneumoweb.accounts.models import User
 
 
-class Evaluation(models.Model):
+class Evaluation(Leased):
     """A candidate and the version in production, to be read on one frozen list of films."""
 
     class State(models.TextChoices):
@@ -29,8 +29,6 @@ class Evaluation(models.Model):
     by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
-    lease_token = models.UUIDField(null=True)
-    lease_until = models.DateTimeField(null=True)
     queued_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
     # Those in force when the list of films was frozen; null until then.
@@ -46,11 +44,7 @@ class Evaluation(models.Model):
                 condition=Q(state__in=["queued", "running", "succeeded", "failed"]),
                 name="evaluation_state_is_known",
             ),
-            models.CheckConstraint(
-                condition=Q(state="running", lease_token__isnull=False, lease_until__isnull=False)
-                | (~Q(state="running") & Q(lease_token__isnull=True, lease_until__isnull=True)),
-                name="only_a_running_evaluation_is_leased",
-            ),
+            leased_while("state", "running", "only_a_running_evaluation_is_leased"),
             models.CheckConstraint(
                 condition=~Q(candidate=F("production")), name="an_evaluation_compares_two_versions"
             ),
@@ -123,7 +117,7 @@ class EvaluationFilm(models.Model):
         return self.production_said == self.label
 
 
-class ShadowRun(models.Model):
+class ShadowRun(Leased):
     """From when to when a version reads new films unseen, one worker at a time."""
 
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="shadow_runs")
@@ -136,8 +130,6 @@ class ShadowRun(models.Model):
     # Local hours between which it may read; both null: at any hour at which no film waits.
     hour_from = models.PositiveSmallIntegerField(null=True, blank=True)
     hour_to = models.PositiveSmallIntegerField(null=True, blank=True)
-    lease_token = models.UUIDField(null=True)
-    lease_until = models.DateTimeField(null=True)
     trouble = models.CharField("why it does not get on", max_length=400, blank=True)
 
     class Meta:

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from diagnosis.models.base import Leased, leased_while
 from diagnosis.models.patients import Film, Priority
 from diagnosis.models.registry import ModelVersion
 from diagnosis.models.reviews import Review
@@ -25,10 +26,6 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
     def unfinished(self) -> PredictionQuerySet:
         return self.filter(state__in=[Prediction.State.QUEUED, Prediction.State.RUNNING])
 
-    def expired(self) -> PredictionQuerySet:
-        """Running rows whose worker has not finished within its lease."""
-        return self.running().filter(lease_until__lt=timezone.now())
-
     def answered(self) -> PredictionQuerySet:
         return self.filter(state=Prediction.State.SUCCEEDED)
 
@@ -40,7 +37,7 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
         return self.select_related("model_version").order_by("-pk")
 
 
-class Prediction(models.Model):
+class Prediction(Leased):
     """What one model version says about one film, and where that stands."""
 
     class State(models.TextChoices):
@@ -62,8 +59,6 @@ class Prediction(models.Model):
     # The film's priority, kept here too so that the queue's order is one index.
     priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.ROUTINE)
     attempts = models.PositiveSmallIntegerField(default=0)
-    lease_token = models.UUIDField(null=True)
-    lease_until = models.DateTimeField(null=True)
     queued_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
@@ -97,11 +92,7 @@ class Prediction(models.Model):
                 condition=Q(state__in=["queued", "running", "succeeded", "rejected", "failed"]),
                 name="prediction_state_is_known",
             ),
-            models.CheckConstraint(
-                condition=Q(state="running", lease_token__isnull=False, lease_until__isnull=False)
-                | (~Q(state="running") & Q(lease_token__isnull=True, lease_until__isnull=True)),
-                name="only_a_running_prediction_is_leased",
-            ),
+            leased_while("state", "running", "only_a_running_prediction_is_leased"),
             models.CheckConstraint(
                 condition=Q(
                     state="succeeded", probability__gte=0, probability__lte=1, threshold__isnull=False

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from diagnosis.models.base import AppendOnly
+from diagnosis.models.base import AppendOnly, Leased, leased_while
 from diagnosis.models.patients import Film, Patient
 from diagnosis.models.registry import ModelVersion
 from pneumoweb.accounts.models import User
@@ -121,15 +121,11 @@ class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
     def running(self) -> TrainingRunQuerySet:
         return self.filter(state=TrainingRun.State.RUNNING)
 
-    def expired(self) -> TrainingRunQuerySet:
-        """Running ones whose worker has not given a sign of life within its lease."""
-        return self.running().filter(lease_until__lt=timezone.now())
-
     def unfinished(self) -> TrainingRunQuerySet:
         return self.filter(state__in=[TrainingRun.State.QUEUED, TrainingRun.State.RUNNING])
 
 
-class TrainingRun(models.Model):
+class TrainingRun(Leased):
     """One retraining: who asked for it and why, on which films, how far it is, and what came out."""
 
     class State(models.TextChoices):
@@ -157,8 +153,6 @@ class TrainingRun(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
-    lease_token = models.UUIDField(null=True)
-    lease_until = models.DateTimeField(null=True)
     # Since the last epoch that was finished: a run that gets on is never given up.
     attempts = models.PositiveSmallIntegerField(default=0)
     started_at = models.DateTimeField(null=True)
@@ -189,11 +183,7 @@ class TrainingRun(models.Model):
             models.UniqueConstraint(
                 fields=["state"], condition=Q(state="running"), name="one_training_run_at_a_time"
             ),
-            models.CheckConstraint(
-                condition=Q(state="running", lease_token__isnull=False, lease_until__isnull=False)
-                | (~Q(state="running") & Q(lease_token__isnull=True, lease_until__isnull=True)),
-                name="only_a_running_training_is_leased",
-            ),
+            leased_while("state", "running", "only_a_running_training_is_leased"),
             models.CheckConstraint(
                 condition=Q(state="succeeded", version__isnull=False)
                 | (~Q(state="succeeded") & Q(version__isnull=True)),

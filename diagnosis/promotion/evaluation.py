@@ -6,16 +6,14 @@ batch by batch, and whoever takes over after it goes on at the first film withou
 
 import logging
 import time
-import uuid
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 from typing import cast
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from diagnosis.core.leases import Leases
 from diagnosis.datasets import holdout
 from diagnosis.datasets.base_folder import BaseUnusable
 from diagnosis.inference import worker
@@ -33,6 +31,7 @@ from pneumoweb.storage.filesystem import StorageAway
 log = logging.getLogger(__name__)
 
 BATCH = 16
+LEASES = Leases(Evaluation, lambda: 2 * settings.LEASE_SECONDS)
 Said = EvaluationFilm.Said
 State = Evaluation.State
 
@@ -67,7 +66,7 @@ def work(seconds: float = 60.0) -> bool:
                 return True
         except StorageAway as error:
             log.error("%s %s rests: %s", error, evaluation, error.__cause__)
-            _leave(evaluation)
+            LEASES.give_back(evaluation)
             return False
         except (ArtifactError, BaseUnusable, OSError) as error:
             log.exception("%s cannot go on", evaluation)
@@ -82,8 +81,8 @@ def advance(evaluation: Evaluation, stop: float) -> bool:
     candidate, production = (worker.predictor_for(v) for v in (evaluation.candidate, evaluation.production))
     waiting = evaluation.films.filter(candidate_said="").select_related("film__patient", "film__study")
     while batch := list(waiting[:BATCH]):
-        if time.monotonic() > stop or not _renew(evaluation):
-            _leave(evaluation)
+        if time.monotonic() > stop or not LEASES.renew(evaluation):
+            LEASES.give_back(evaluation)
             return False
         _read(evaluation, batch, candidate, production)
     _finish(evaluation)
@@ -92,7 +91,7 @@ def advance(evaluation: Evaluation, stop: float) -> bool:
 
 def reconcile() -> int:
     """Take back evaluations whose worker died, and return how many wait."""
-    for evaluation in Evaluation.objects.filter(state=State.RUNNING, lease_until__lt=timezone.now()):
+    for evaluation in LEASES.expired():
         _retry_or_fail(evaluation, "The worker stopped in the middle.")
     return Evaluation.objects.filter(state=State.QUEUED).count()
 
@@ -102,11 +101,10 @@ def _claim() -> Evaluation | None:
     first = Evaluation.objects.filter(state=State.QUEUED).order_by("queued_at", "pk").first()
     if first is None:
         return None
-    token = uuid.uuid4()
-    Evaluation.objects.filter(pk=first.pk, state=State.QUEUED).update(
-        state=State.RUNNING, lease_token=token, lease_until=_lease(), attempts=F("attempts") + 1
-    )
-    return Evaluation.objects.select_related("candidate", "production").filter(lease_token=token).first()
+    token = LEASES.claim(Evaluation.objects.filter(pk=first.pk))
+    if token is None:
+        return None
+    return LEASES.claimed(token).select_related("candidate", "production").first()
 
 
 def _freeze(evaluation: Evaluation) -> None:
@@ -120,7 +118,7 @@ def _freeze(evaluation: Evaluation) -> None:
         operating_point.threshold_of(evaluation.production) or evaluation.production.card["threshold"]
     )
     with transaction.atomic():
-        held = _held(evaluation).filter(candidate_threshold__isnull=True)
+        held = LEASES.held(evaluation).filter(candidate_threshold__isnull=True)
         if held.update(
             candidate_threshold=evaluation.candidate_threshold,
             production_threshold=evaluation.production_threshold,
@@ -201,21 +199,8 @@ def run_again(evaluation: Evaluation, films: int) -> dict[str, float]:
 def _finish(evaluation: Evaluation) -> None:
     figures = evaluation_metrics.figures(evaluation)
     figures["receipts"] = run_again(evaluation, PromotionRules.in_force().receipts)
-    _held(evaluation).update(
-        state=State.SUCCEEDED, lease_token=None, lease_until=None, finished_at=timezone.now(), figures=figures,
-        failure="",
-    )  # fmt: skip
+    LEASES.release(evaluation, State.SUCCEEDED, finished_at=timezone.now(), figures=figures, failure="")
     evaluation.refresh_from_db()
-
-
-def _lease() -> datetime:
-    return timezone.now() + timedelta(seconds=2 * settings.LEASE_SECONDS)
-
-
-def _held(evaluation: Evaluation) -> QuerySet[Evaluation]:
-    return Evaluation.objects.filter(
-        pk=evaluation.pk, state=State.RUNNING, lease_token=evaluation.lease_token
-    )
 
 
 def _heart(evaluation: Evaluation) -> Callable[[], None]:
@@ -226,30 +211,13 @@ def _heart(evaluation: Evaluation) -> Callable[[], None]:
         nonlocal last
         if time.monotonic() - last > settings.LEASE_SECONDS / 3:
             last = time.monotonic()
-            _renew(evaluation)
+            LEASES.renew(evaluation)
 
     return beat
 
 
-def _renew(evaluation: Evaluation) -> bool:
-    return bool(_held(evaluation).update(lease_until=_lease()))
-
-
-def _leave(evaluation: Evaluation) -> None:
-    """Let another turn go on; time running out is no failed attempt."""
-    _held(evaluation).update(
-        state=State.QUEUED, lease_token=None, lease_until=None, attempts=F("attempts") - 1
-    )
-
-
 def _retry_or_fail(evaluation: Evaluation, why: str) -> None:
-    over = evaluation.attempts >= settings.MAX_ATTEMPTS
-    _held(evaluation).update(
-        state=State.FAILED if over else State.QUEUED,
-        lease_token=None,
-        lease_until=None,
-        finished_at=timezone.now() if over else None,
-        failure=f"{why} It was tried {evaluation.attempts} times; what was read is kept."[:500]
-        if over
-        else "",
+    failure = f"{why} It was tried {evaluation.attempts} times; what was read is kept."[:500]
+    LEASES.retry_or_fail(
+        evaluation, settings.MAX_ATTEMPTS, State.FAILED, finished_at=timezone.now(), failure=failure
     )

@@ -2,15 +2,15 @@
 
 import logging
 import time
-import uuid
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
+from diagnosis.core.leases import Leases
 from diagnosis.core.permissions import visible_films
 from diagnosis.inference import worker
 from diagnosis.models import Film, ModelVersion, Prediction, ShadowAnswer, ShadowRun
@@ -26,6 +26,7 @@ from pneumoweb.storage.filesystem import StorageAway
 log = logging.getLogger(__name__)
 
 BATCH = 8
+LEASES = Leases(ShadowRun, lambda: 2 * settings.LEASE_SECONDS, state="")
 Said = ShadowAnswer.Said
 
 
@@ -63,17 +64,17 @@ def work(seconds: float = 30.0) -> bool:
     """Read films in the shadow for about `seconds`; return whether there are more to read now."""
     stop = time.monotonic() + seconds
     for run in ShadowRun.objects.filter(ended_at__isnull=True).order_by("pk"):
-        token = _claim(run)
-        if token is None:
+        run.lease_token = LEASES.claim(ShadowRun.objects.filter(pk=run.pk, ended_at__isnull=True), trouble="")
+        if run.lease_token is None:
             continue
         try:
-            if _advance(run, token, stop):
+            if _advance(run, stop):
                 return True
         except (ArtifactError, OSError) as error:
             log.exception("%s cannot go on", run)
             ShadowRun.objects.filter(pk=run.pk).update(trouble=str(error)[:400])
         finally:
-            ShadowRun.objects.filter(pk=run.pk, lease_token=token).update(lease_token=None, lease_until=None)
+            LEASES.release(run)
     return False
 
 
@@ -137,24 +138,11 @@ def outcome(run: ShadowRun) -> dict[str, int]:
     }
 
 
-def _claim(run: ShadowRun) -> uuid.UUID | None:
-    """Lease the run for one worker; None where another one has it."""
-    now, token = timezone.now(), uuid.uuid4()
-    free = ShadowRun.objects.filter(pk=run.pk, ended_at__isnull=True).filter(
-        Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    )
-    lease = now + timedelta(seconds=2 * settings.LEASE_SECONDS)
-    return token if free.update(lease_token=token, lease_until=lease, trouble="") else None
-
-
-def _advance(run: ShadowRun, token: uuid.UUID, stop: float) -> bool:
+def _advance(run: ShadowRun, stop: float) -> bool:
     """Read batch by batch, as long as no film waits for its own answer; return whether time alone ran out."""
     while within_hours(run, timezone.now()) and not _films_wait():
         batch = list(waiting(run)[:BATCH])
-        held = ShadowRun.objects.filter(pk=run.pk, lease_token=token)
-        if not batch or not held.update(
-            lease_until=timezone.now() + timedelta(seconds=2 * settings.LEASE_SECONDS)
-        ):
+        if not batch or not LEASES.renew(run):
             return False
         _read(run, batch)
         if time.monotonic() > stop:

@@ -8,7 +8,6 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from django.core.files.storage import default_storage
 from django.db import DatabaseError, OperationalError, close_old_connections, transaction
 from django.utils import timezone
 
+from diagnosis.core.leases import FREE, Leases
 from diagnosis.datasets import base_folder, manifest
 from diagnosis.datasets.manifest import Entry
 from diagnosis.models import TrainingRun
@@ -30,6 +30,7 @@ from pneumoweb.storage.filesystem import StorageAway
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
+LEASES = Leases(TrainingRun, lambda: settings.TRAINING_LEASE_SECONDS)
 BEAT_EVERY = 1.0
 MOST_DISAGREEMENTS = 500
 State = TrainingRun.State
@@ -115,8 +116,7 @@ class Attempt:
         self.last_beat = time.monotonic()
         try:
             fields = {"progress": self.progress, "log": self.log, "attempts": self.attempts}
-            until = timezone.now() + timedelta(seconds=settings.TRAINING_LEASE_SECONDS)
-            if not self._held().update(lease_until=until, **fields):
+            if not LEASES.renew(self.run, **fields):
                 raise LeaseLost
             self.lease_ends = time.monotonic() + settings.TRAINING_LEASE_SECONDS
             asked = TrainingRun.objects.values_list("cancelled_by", flat=True).get(pk=self.run.pk)
@@ -155,7 +155,7 @@ class Attempt:
         for note in notes:
             self.say(note)
         self.say(f"{len(entries)} films of {len({entry.patient for entry in entries})} patients are frozen.")
-        self._held().update(manifest=name, manifest_sha256=self.run.manifest_sha256, data=data)
+        LEASES.held(self.run).update(manifest=name, manifest_sha256=self.run.manifest_sha256, data=data)
         return entries
 
     def _lay_out(self, entries: list[Entry]) -> Path:
@@ -274,8 +274,8 @@ class Attempt:
             version = versions.register(
                 self.out, digest, self.run.by, f"Run {self.run.pk}: {self.run.reason}"[:500]
             )
-            ended = self._held().filter(cancelled_by=None).update(
-                state=State.SUCCEEDED, version=version, disagreements=doubted, **self._ending()
+            ended = LEASES.held(self.run).filter(cancelled_by=None).update(
+                state=State.SUCCEEDED, version=version, disagreements=doubted, **FREE, **self._ending()
             )  # fmt: skip
             if not ended:
                 # Taken back in the last moment: the version goes with the transaction.
@@ -316,13 +316,12 @@ class Attempt:
     def _end(self, state: str, failure: str = "") -> None:
         """Write a final state, and leave nothing of the run on the disk."""
         self.say(failure or TrainingRun.State(state).label)
-        if self._held().update(state=state, failure=failure[:1000], **self._ending()):
+        if LEASES.release(self.run, state, failure=failure[:1000], **self._ending()):
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _ending(self) -> dict[str, Any]:
         progress = {**self.progress, "stage": "", "seconds_left": None}
-        return {
-            "lease_token": None, "lease_until": None, "finished_at": timezone.now(), "log": self.log,
+        return { "finished_at": timezone.now(), "log": self.log,
             "progress": progress,
         }  # fmt: skip
 
@@ -330,10 +329,4 @@ class Attempt:
         with contextlib.suppress(
             OperationalError
         ):  # then the lease runs out, and reconcile takes the run back
-            self._held().update(
-                state=State.QUEUED, lease_token=None, lease_until=None, attempts=max(0, attempts), log=self.log,
-                progress=self.progress,
-            )  # fmt: skip
-
-    def _held(self) -> Any:
-        return TrainingRun.objects.running().filter(pk=self.run.pk, lease_token=self.run.lease_token)
+            LEASES.requeue(self.run, attempts=max(0, attempts), log=self.log, progress=self.progress)

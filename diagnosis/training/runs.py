@@ -8,9 +8,7 @@ worker goes on from the last epoch, if it is on the same host; on another one it
 
 import logging
 import shutil
-import uuid
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -22,7 +20,7 @@ from django.utils import timezone
 from diagnosis.datasets import manifest
 from diagnosis.models import TrainingRun
 from diagnosis.registry import versions
-from diagnosis.training.attempt import ATTEMPTS, Attempt, folder_of
+from diagnosis.training.attempt import ATTEMPTS, LEASES, Attempt, folder_of
 from ml.networks.names import ARCHITECTURES
 from pneumoweb.accounts.models import User
 
@@ -70,20 +68,16 @@ def claim() -> TrainingRun | None:
     waiting = TrainingRun.objects.queued().order_by("pk").first()
     if waiting is None:
         return None
-    now = timezone.now()
     try:
         with transaction.atomic():
-            won = TrainingRun.objects.queued().filter(pk=waiting.pk).update(
-                state=State.RUNNING,
-                lease_token=uuid.uuid4(),
-                lease_until=now + timedelta(seconds=settings.TRAINING_LEASE_SECONDS),
-                started_at=Coalesce(F("started_at"), now),
-                attempts=F("attempts") + 1,
-            )  # fmt: skip
+            token = LEASES.claim(
+                TrainingRun.objects.filter(pk=waiting.pk),
+                started_at=Coalesce(F("started_at"), timezone.now()),
+            )
     except IntegrityError:
         # The database allows one at a time.
         return None
-    return TrainingRun.objects.select_related("initial", "by").get(pk=waiting.pk) if won else None
+    return TrainingRun.objects.select_related("initial", "by").get(pk=waiting.pk) if token else None
 
 
 def work(stopping: Callable[[], bool] = lambda: False) -> None:
@@ -97,20 +91,18 @@ def work(stopping: Callable[[], bool] = lambda: False) -> None:
 def reconcile() -> dict[str, int]:
     """Take back the runs of dead workers, and say how many can start now."""
     reclaimed = 0
-    for run in TrainingRun.objects.expired():
-        held = TrainingRun.objects.running().filter(pk=run.pk, lease_token=run.lease_token)
-        free = {"lease_token": None, "lease_until": None}
+    for run in LEASES.expired():
         if run.cancelled_by_id:
-            held.update(state=State.CANCELLED, finished_at=timezone.now(), **free)
+            LEASES.release(run, State.CANCELLED, finished_at=timezone.now())
         elif run.attempts >= ATTEMPTS:
             failure = (
                 f"The worker stopped {run.attempts} times without finishing a further epoch. "
                 "Nothing was registered."
             )
-            held.update(state=State.FAILED, failure=failure, finished_at=timezone.now(), **free)
+            LEASES.release(run, State.FAILED, failure=failure, finished_at=timezone.now())
         else:
             said = {"at": timezone.now().isoformat(), "words": "The worker stopped; another one goes on."}
-            reclaimed += held.update(state=State.QUEUED, log=[*run.log, said], **free)
+            reclaimed += LEASES.requeue(run, log=[*run.log, said])
     busy = TrainingRun.objects.running().exists()
     waiting = 0 if busy else TrainingRun.objects.queued().count()
     return {"runs reclaimed": reclaimed, "runs to start": waiting}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections import Counter
-from collections import defaultdict
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
 import numpy as np
+
 from ml.errors import DatasetError
 from ml.images.radiograph import Radiograph
 from ml.images.reader import read_radiograph

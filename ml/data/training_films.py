@@ -7,14 +7,14 @@ versions learned from, its split ledger knows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
 import numpy as np
+
 from ml.artifact.folder import MODELS
-from ml.images.perceptual_hash import BITS
-from ml.images.perceptual_hash import near
+from ml.images.perceptual_hash import BITS, near
 
 FILE = MODELS / "training_films.npz"
 """For each set of films, by its hash as in cards, fingerprints (n, 32) as bytes."""

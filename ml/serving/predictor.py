@@ -39,7 +39,7 @@ class Answer:
     `probability` is that of pneumonia; `heatmap` (side, side) in 0..1 is the evidence for it, on one scale for all
     films; `receipt` names everything that the answer depends on, so that it can be made again and compared; `picture`
     says how bright and sharp the film is, for watching whether films change; `known` that the version learned from it
-    (see ml.known), so that no figure may rest on this answer.
+    (see ml.data.training_films), so that no figure may rest on this answer.
     """
 
     status: Literal["accepted", "rejected"]

@@ -5,11 +5,10 @@ from types import ModuleType
 
 import pytest
 
-from ml import cli, compare, train
+from ml import cli, compare, export, train
 from ml.errors import DatasetError
 from ml.images.errors import ImageError
 from ml.research import folds, refit
-from ml.serving import export
 from tests.support.radiographs import data_set
 
 

@@ -50,7 +50,7 @@ def test_what_cannot_be_read_or_written_is_told(tmp_path: Path, capsys: pytest.C
     folder = data_set(tmp_path / "films", 1)
     next((folder / "NORMAL").iterdir()).write_bytes(b"no picture")
     assert fingerprint_films.main([str(folder), "--out", str(tmp_path / "x.npz")]) == 1
-    assert "ml.known: a film could not be read" in capsys.readouterr().err
+    assert "ml.research.fingerprint_films: a film could not be read" in capsys.readouterr().err
     (tmp_path / "file").touch()
     assert fingerprint_films.main([str(SAMPLES), "--out", str(tmp_path / "file" / "x.npz")]) == 1
     assert "could not be read or written" in capsys.readouterr().err

@@ -17,7 +17,6 @@ from ml.artifact.card import Card
 from ml.errors import ResumeError
 from ml.images.preprocessing import SMOOTHED, resize, standardise
 from ml.images.reader import read_radiograph
-from ml.metrics import classification
 from ml.networks import efficientnet_lite, registry
 from ml.serving.predictor import Predictor
 from ml.train import About, Proof, Second, TrainingError, main, train
@@ -269,7 +268,7 @@ def test_training_stops_early_when_it_gets_no_better(
 ) -> None:
     judged = iter([0.5, 0.6, 0.7, 0.1])
     monkeypatch.setattr(
-        classification,
+        loop,
         "losses",
         lambda *_: {"val_loss": next(judged), "val_auc": 0.5, "val_accuracy": 0.5},
     )

@@ -141,9 +141,9 @@ def test_hours_may_go_over_midnight(hours: tuple[int, int] | None, at: int, open
 
 def test_one_worker_reads_for_a_run_at_a_time(production: ModelVersion, beside: ShadowRun) -> None:
     answered(production)
-    token = shadow._claim(beside)
+    token = shadow.LEASES.claim(ShadowRun.objects.filter(pk=beside.pk))
     assert token
-    assert shadow._claim(beside) is None
+    assert shadow.LEASES.claim(ShadowRun.objects.filter(pk=beside.pk)) is None
     assert not shadow.work()
     assert not beside.answers.exists()
 

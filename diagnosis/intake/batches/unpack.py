@@ -7,18 +7,16 @@ zip is taken up by another, and what has been read is not read again.
 import hashlib
 import logging
 import time
-import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
-from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from diagnosis.core.leases import Leases
 from diagnosis.intake import films
 from diagnosis.intake.batches import manifest, upload
 from diagnosis.intake.batches.filenames import label
@@ -29,16 +27,21 @@ from diagnosis.models import Arrival, Batch
 
 log = logging.getLogger(__name__)
 
+LEASES = Leases(
+    Batch,
+    # One film at a time is in work, and that one may take its decoder's whole time.
+    lambda: max(settings.LEASE_SECONDS, settings.DECODER_SECONDS + 30),
+    state="zip_state",
+    queued=Batch.Zip.WAITING,
+    running=Batch.Zip.UNPACKING,
+)
+
 
 def claim(skip: Collection[int] = ()) -> Batch | None:
     """Lease the zip that has waited longest."""
     waiting = Batch.objects.filter(zip_state=Batch.Zip.WAITING).exclude(pk__in=skip)
     for pk in waiting.order_by("attempts", "touched_at", "pk").values_list("pk", flat=True)[:8]:
-        token = uuid.uuid4()
-        won = Batch.objects.filter(pk=pk, zip_state=Batch.Zip.WAITING).update(
-            zip_state=Batch.Zip.UNPACKING, lease_token=token, lease_until=_lease(), attempts=F("attempts") + 1
-        )
-        if won:
+        if LEASES.claim(Batch.objects.filter(pk=pk)):
             return Batch.objects.select_related("clinic", "patient", "by").get(pk=pk)
     return None
 
@@ -53,7 +56,7 @@ def work(seconds: float = 5.0) -> bool:
         except (films.Refused, OSError):
             # Nothing is wrong with the zip: no model, or no storage. Reconcile has it tried again.
             log.exception("the zip of batch %d waits", batch.pk)
-            _release(batch, zip_state=Batch.Zip.WAITING, attempts=0)
+            LEASES.requeue(batch, attempts=0)
             resting.add(batch.pk)
         if time.monotonic() > stop:
             break
@@ -65,17 +68,16 @@ def reconcile() -> int:
 
     If the same member was in work at three deaths, it is refused, and the others go on.
     """
-    now = timezone.now()
-    for batch in Batch.objects.filter(zip_state=Batch.Zip.UNPACKING, lease_until__lt=now):
+    for batch in LEASES.expired():
         if batch.attempts < settings.MAX_ATTEMPTS:
-            _release(batch, zip_state=Batch.Zip.WAITING)
+            LEASES.requeue(batch)
             continue
         member = next(iter(_members(batch)), None)
         why = f"The worker stopped {batch.attempts} times while it read this file."
         if member is None:
             _refuse_zip(batch, f"{why} Make the zip again, or send the films themselves.")
         elif upload.refuse(member, f"{why} Send it by itself, or ask your administrator."):
-            _release(batch, zip_state=Batch.Zip.WAITING, attempts=0)
+            LEASES.requeue(batch, attempts=0)
     return Batch.objects.filter(zip_state=Batch.Zip.WAITING).count()
 
 
@@ -85,17 +87,17 @@ def _unpack(batch: Batch, stop: float) -> None:
             if not batch.arrivals.filter(member__isnull=False).exists():
                 _list_members(batch, archive)
             for arrival in _members(batch):
-                if not _extend(batch):
+                if not LEASES.renew(batch):
                     return
                 _take_member(batch, archive, arrival)
-                _held(batch).update(attempts=0)
+                LEASES.held(batch).update(attempts=0)
                 if time.monotonic() > stop:
-                    _release(batch, zip_state=Batch.Zip.WAITING, attempts=0)
+                    LEASES.requeue(batch, attempts=0)
                     return
     except BadArchive as error:
         _refuse_zip(batch, str(error))
         return
-    if _release(batch, zip_state=Batch.Zip.UNPACKED, attempts=0):
+    if LEASES.release(batch, Batch.Zip.UNPACKED, attempts=0):
         erase_parts(batch)
 
 
@@ -155,24 +157,6 @@ def _members(batch: Batch) -> list[Arrival]:
     return list(batch.arrivals.expected().filter(member__isnull=False).order_by("member"))
 
 
-def _lease() -> datetime:
-    # One film at a time is in work, and that one may take its decoder's whole time.
-    return timezone.now() + timedelta(seconds=max(settings.LEASE_SECONDS, settings.DECODER_SECONDS + 30))
-
-
-def _extend(batch: Batch) -> bool:
-    """Hold the zip for one more film; False where another worker has it by now."""
-    return bool(_held(batch).update(lease_until=_lease()))
-
-
-def _release(batch: Batch, **fields: object) -> bool:
-    return bool(_held(batch).update(lease_token=None, lease_until=None, **fields))
-
-
 def _refuse_zip(batch: Batch, reason: str) -> None:
-    if _release(batch, zip_state=Batch.Zip.REFUSED, zip_reason=reason[:500], touched_at=timezone.now()):
+    if LEASES.release(batch, Batch.Zip.REFUSED, zip_reason=reason[:500], touched_at=timezone.now()):
         erase_parts(batch)
-
-
-def _held(batch: Batch) -> QuerySet[Batch]:
-    return Batch.objects.filter(pk=batch.pk, zip_state=Batch.Zip.UNPACKING, lease_token=batch.lease_token)

@@ -290,7 +290,7 @@ def test_two_workers_do_not_unpack_one_zip(ann: Patient) -> None:
     Batch.objects.update(lease_until=timezone.now())
     unpack.reconcile()
     assert unpack.claim()
-    assert not unpack._release(held, zip_state="unpacked")
+    assert not unpack.LEASES.release(held, "unpacked")
     assert Batch.objects.get(pk=batch.pk).zip_state == "unpacking"
 
 

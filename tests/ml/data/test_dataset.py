@@ -8,17 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.data import dataset
-from ml.data.dataset import LABELS
+from ml.data.dataset import LABELS, LabelledFilm, folds, patient_of, read_folder, split
 from ml.errors import DatasetError
-from ml.data.dataset import LabelledFilm
-from ml.data.dataset import folds
-from ml.data.dataset import patient_of
-from ml.data.dataset import read_folder
-from ml.data.dataset import split
 from tests.support.dicoms import dx
-from tests.support.radiographs import data_set
-from tests.support.radiographs import grey
-from tests.support.radiographs import png
+from tests.support.radiographs import data_set, grey, png
 
 
 def made(label: dataset.Label, patient: str, content: str, side: str | None = None) -> LabelledFilm:

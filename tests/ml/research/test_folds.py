@@ -78,15 +78,15 @@ def test_a_card_tells_of_folds_of_its_own_films_alone(films: Path, out: Path, tm
     assert "; PA, 5 of them, " in fold_report.for_card(tmp_path, known)["sentence"]
     found["together"]["second"] = whole
     (tmp_path / fold_report.RESULT).write_text(json.dumps(found))
-    with pytest.raises(TrainingError, match=r"no result of ml\.folds"):
+    with pytest.raises(TrainingError, match=r"no result of ml\.research\.folds"):
         fold_report.for_card(tmp_path, known)
     (tmp_path / fold_report.RESULT).unlink()
     with pytest.raises(TrainingError, match="folds of other films"):
         fold_report.for_card(out, "0" * 64)
-    with pytest.raises(TrainingError, match=r"no result of ml\.folds"):
+    with pytest.raises(TrainingError, match=r"no result of ml\.research\.folds"):
         fold_report.for_card(tmp_path, known)
     (tmp_path / "folds.json").write_text("{}")
-    with pytest.raises(TrainingError, match=r"no result of ml\.folds"):
+    with pytest.raises(TrainingError, match=r"no result of ml\.research\.folds"):
         fold_report.for_card(tmp_path, known)
 
 

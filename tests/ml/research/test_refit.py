@@ -17,6 +17,7 @@ from ml.images.radiograph import Radiograph
 from ml.images.reader import read_radiograph
 from ml.research import folds, refit
 from ml.research.folds import Plan
+from ml.serving import export as serving_export
 from ml.serving.predictor import Predictor
 from ml.train import train
 from ml.training.cohorts import About, Proof, Second
@@ -140,7 +141,7 @@ def test_a_second_population_is_that_of_the_training(
 def test_a_version_without_a_served_file_is_exported_later(
     films: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "convert", lambda *_: False)
+    monkeypatch.setattr(serving_export, "convert", lambda *_: False)
     bare = train(films, tmp_path / "bare", epochs=1, seed=5)
     assert bare.runtime == "keras"
     monkeypatch.undo()

@@ -19,33 +19,35 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 import numpy as np
-from ml import dataset, fitting, lite, network
+from ml.data import dataset
+from ml.networks import efficientnet_lite, registry
+from ml.training import loop, recipes
 from ml.training.cohorts import prepare
 from ml.serving.runtime import Keras
 
 folder, out = map(Path, sys.argv[1:])
 # One block a stage: compiling all of them takes minutes.
-lite.STAGES = [(1, *stage[1:]) for stage in lite.STAGES]
+efficientnet_lite.STAGES = [(1, *stage[1:]) for stage in efficientnet_lite.STAGES]
 films = dataset.read_folder(folder)
-recipe = replace(fitting.LITE, working_side=96, half_precision=False)
+recipe = replace(recipes.LITE, working_side=96, half_precision=False)
 prepared = prepare(films, dataset.split(films), 62, recipe)
-model = network.ARCHITECTURES["sequential"](62)
+model = registry.ARCHITECTURES["sequential"](62)
 before = model.get_weights()
-state = fitting.train_epochs(
+state = loop.train_epochs(
     model,
     (prepared.train, prepared.train_targets),
     (prepared.judged, prepared.validation_targets),
     recipe=recipe,
     epochs=2,
     seed=3,
-    checkpoints=fitting.Checkpoints(out / "unfinished", {}),
+    checkpoints=loop.Checkpoints(out / "unfinished", {}),
 )
 assert len(state.history) == 2
 assert any(np.abs(one - other).max() > 0 for one, other in zip(before, model.get_weights()))
 large = prepare(films, dataset.split(films), 96, recipe)
 for name, network_, seen in (
     ("sequential", model, prepared.validation_films),
-    ("lite0", network.ARCHITECTURES["lite0"](96), large.validation_films),
+    ("lite0", registry.ARCHITECTURES["lite0"](96), large.validation_films),
 ):
     network_.save(out / f"{name}.keras")
     np.savez(out / f"{name}.npz", films=seen, **asdict(Keras(network_).run(seen)))
