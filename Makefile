@@ -33,10 +33,10 @@ browser: dev
 run: setup
 	@exec $(PY) manage.py serve
 
-# Each process has a database, a broker and files of its own; tests of one file stay together. Threads of one sum only get
-# into the way of the other processes. Tests wait a part of their time, so one process more than there are cores.
+# Each process has a database, a broker and files of its own; tests of one file stay together (tests/conftest.py).
+# One thread for each sum: more only slow the other processes. Tests also wait, so one process more than cores.
 test: browser
-	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n $(PROCESSES) --dist loadgroup $(ARGS)
 
 bench: browser
 	@$(PY) -m tests.bench $(if $(BENCH_JSON),--json "$(BENCH_JSON)") $(if $(BENCH_ONLY),--only $(BENCH_ONLY))

@@ -24,9 +24,21 @@ from pneumoweb.accounts.models import User
 from pneumoweb.server.broker import EmbeddedBroker, embedded
 from tests.support import s3_service
 from tests.support.factories import make_user
-from tests.support.processes import Broker, Child, LiveSite, environment, free_port, start_site
+from tests.support.processes import ROOT, Broker, Child, LiveSite, environment, free_port, start_site
 from tests.support.radiographs import SAMPLES, data_set
 from tests.support.training_data import epoch
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests of one file in one process, and browser tests together in the order written: they share a site."""
+    browser = [item for item in items if "e2e" in item.path.parts]
+    others = [item for item in items if "e2e" not in item.path.parts]
+    for item in others:
+        item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
+    for item in browser:
+        item.add_marker(pytest.mark.xdist_group("browser"))
+    browser.sort(key=lambda item: (str(item.path), item.location[1] or 0))
+    items[:] = [*browser, *others]
 
 
 @pytest.fixture(scope="session")

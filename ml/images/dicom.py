@@ -16,7 +16,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from PIL import Image
 from pydicom import config, dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.encaps import get_frame
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
 from pydicom.tag import Tag
@@ -48,6 +48,8 @@ _SC = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.7.2", "1.2.840.1000
        "1.2.840.10008.5.1.4.1.1.7.4")  # fmt: skip
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+_JPEG2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
+_SEQUENCE_DELIMITER = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _UNDEFINED = 0xFFFFFFFF
 """The length of what ends with a delimiter."""
 _GREY = ("MONOCHROME1", "MONOCHROME2")
@@ -138,8 +140,16 @@ def read_dicom(content: bytes) -> DicomFilm:
         pixels = _decoded(dataset, syntax)
         facts["pixels_sha256"] = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
         if dataset.PhotometricInterpretation not in _GREY:
-            return DicomFilm(_colour(pixels, dataset, notes), None, facts, offered)
+            colour = _colour(pixels, dataset, notes)
+            spread = dicom_header.square_pixels(facts)
+            return DicomFilm(replace(colour, pixels=_repeated(colour.pixels, spread)), None, facts, offered)
         grey = dicom_grayscale.render(pixels, dataset)
+        spread = dicom_header.square_pixels(facts)
+        if spread != (1.0, 1.0):
+            notes.append(
+                "pixels that are not square: rows or columns added, so that the proportions are the body's"
+            )
+            grey = replace(grey, shown=_repeated(grey.shown, spread), values=_repeated(grey.values, spread))
         bits = next(depth for depth in DEPTHS if int(dataset.BitsStored) <= depth)
         radiograph = Radiograph(grey.shown, bits, "DICOM", (*notes, *grey.notes))
         return DicomFilm(radiograph, grey.values, {**facts, **dicom_header.grey_facts(grey)}, offered)
@@ -147,6 +157,10 @@ def read_dicom(content: bytes) -> DicomFilm:
 
 def _dataset(content: bytes) -> tuple[Dataset, UID]:
     dataset = dcmread(io.BytesIO(content), force=True, specific_tags=_TAGS)
+    if "PixelData" not in dataset:
+        # Some files end behind the last fragment of the picture, without the delimiter; pydicom then sees no picture.
+        ended = dcmread(io.BytesIO(content + _SEQUENCE_DELIMITER), force=True, specific_tags=_TAGS)
+        dataset = ended if "PixelData" in ended else dataset
     syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
     if not syntax:
         implicit, little = dataset.original_encoding
@@ -159,6 +173,9 @@ def _check_kind(dataset: Dataset, syntax: UID) -> None:
     """Refuse what is no frontal chest film by its header."""
     modality = str(dataset.get("Modality") or "").strip().upper()
     kind = str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "")
+    if not modality and kind in (_CR, _DX):
+        # De-identified files leave it empty; the class says the same.
+        modality = dataset.Modality = "CR" if kind == _CR else "DX"
     if kind == _DICOMDIR:
         raise WrongKind(
             "This is a DICOMDIR, the table of contents of a disc; upload the films that it lists instead."
@@ -209,10 +226,19 @@ def _check_pixels(dataset: Dataset, syntax: UID) -> None:
         raise UnsupportedSamples(
             f"This DICOM file's pixels are floating-point numbers, which are not read; {_EXPORT}."
         )
+    if not syntax.is_transfer_syntax:
+        raise Unreadable(
+            f"This DICOM file is written in a way of its vendor's own (transfer syntax {str(syntax)[:64]}), which is "
+            f"not read; {_EXPORT}."
+        )
     element = dataset.get_item("PixelData")
     there = len(element.value or b"") if element is not None else 0
     if isinstance(element, RawDataElement) and there < element.length != _UNDEFINED:
         raise DamagedFile(_incomplete(there, element.length))
+    if element is None and "Rows" not in dataset:
+        raise DamagedFile(
+            "This DICOM file is incomplete: it ends before the picture. Copy it again and upload that."
+        )
     if not there:
         raise NoPixels(
             "This DICOM file holds no picture (no Pixel Data); export the film again and upload that."
@@ -249,6 +275,7 @@ def _complete(dataset: Dataset) -> None:
         ("SamplesPerPixel", 1),
         ("PixelRepresentation", 0),
         ("BitsStored", dataset.BitsAllocated),
+        ("PlanarConfiguration", 0),
     ):
         if dataset.get(keyword) is None:
             setattr(dataset, keyword, usual)
@@ -312,9 +339,24 @@ def _notes(dataset: Dataset) -> list[str]:
 def _decoded(dataset: Dataset, syntax: UID) -> NDArray[Any]:
     """The stored values: (H, W), or (H, W, 3) as RGB."""
     plugin = _PREFERRED.get(syntax, "")
+    if syntax in _JPEG2000:
+        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+        if (whole := codestream.ended(frame)) != frame:
+            dataset.PixelData = encapsulate([whole])
     pixels = pixel_array(dataset, decoding_plugin=plugin, correct_unused_bits=False)
     shift = int(dataset.get("HighBit") or dataset.BitsStored - 1) + 1 - int(dataset.BitsStored)
     return pixels >> shift if shift > 0 and not syntax.is_compressed else pixels
+
+
+def _repeated(pixels: NDArray[Any], spread: tuple[float, float]) -> NDArray[Any]:
+    """The picture with rows and columns repeated so many times as often: no value is changed, none is lost."""
+    for axis, factor in enumerate(spread):
+        if factor != 1.0:
+            size = pixels.shape[axis]
+            source = ((np.arange(round(size * factor)) + 0.5) / factor).astype(np.intp).clip(0, size - 1)
+            pixels = np.take(pixels, source, axis)
+    check_size(pixels.shape[1], pixels.shape[0])
+    return pixels
 
 
 def _colour(pixels: NDArray[Any], dataset: Dataset, notes: list[str]) -> Radiograph:

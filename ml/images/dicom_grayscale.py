@@ -25,6 +25,8 @@ _FUNCTIONS: dict[str, Function] = {
     "SIGMOID": "SIGMOID",
 }
 Array = NDArray[np.float64]
+LEAST_CONTRAST = 0.02
+"""A window or table that leaves less between the darkest and the brightest pixel is not used."""
 BAND = 2**20
 """Pixels that are looked up at once: numpy makes an index of 8 bytes of each."""
 
@@ -113,9 +115,9 @@ def _patterns(stored: NDArray[Any], bits: int) -> Iterator[tuple[slice, NDArray[
 
 
 def _modality(dataset: Dataset, domain: NDArray[np.int64], bits: int, notes: list[str]) -> _Modality:
-    sequence = dataset.get("ModalityLUTSequence")
-    if sequence:
-        table = _Table.read(sequence[0], dataset)
+    item = _table_item(dataset, "ModalityLUTSequence")
+    if item is not None:
+        table = _Table.read(item, dataset, signed=int(domain.min()) < 0)
         values = table.at(domain)
         return _Modality(values, values.astype(np.uint16), 0.0, 1.0, table.bits)
     slope = _number(dataset.get("RescaleSlope"), 1.0)
@@ -152,18 +154,40 @@ def _brightness(
     notes: list[str],
 ) -> tuple[Window, Array]:
     """The brightness, 0 to 1, of each stored value, and the window that gives it or comes nearest to it."""
-    sequence = dataset.get("VOILUTSequence")
-    if sequence:
-        table = _Table.read(sequence[0], dataset)
+    present = _present(stored, padding, int(dataset.BitsStored))
+    item = _table_item(dataset, "VOILUTSequence")
+    if item is not None:
+        table = _Table.read(item, dataset, signed=float(modality.values.min()) < 0)
         window = Window(table.first + table.data.size / 2, table.data.size, "LINEAR_EXACT", "table")
-        return window, table.at(modality.values) / (2**table.bits - 1)
-    found = window_of(dataset)
-    if found is None:
+        brightness = table.at(modality.values) / (2**table.bits - 1)
+        if _shows(brightness, modality.values, present):
+            return window, brightness
+        notes.append(
+            "the file's lookup table shows nothing of this film: shown over the range of its own values"
+        )
+        found = _range(modality, present)
+        return found, windowed(modality.values, found)
+    in_file = window_of(dataset)
+    if in_file is not None:
+        brightness = windowed(modality.values, in_file)
+        if _shows(brightness, modality.values, present):
+            return in_file, brightness
+        notes.append(
+            "the file's window lies beside the film's values: shown over the range of its own values"
+        )
+    else:
         if "WindowCenter" in dataset:
             notes.append("the file's window is not valid and was not used")
         notes.append("no window in the file: shown over the range of its own values")
-        found = _range(stored, modality, padding, int(dataset.BitsStored))
+    found = _range(modality, present)
     return found, windowed(modality.values, found)
+
+
+def _shows(brightness: Array, values: Array, present: NDArray[np.bool_]) -> bool:
+    """Whether a film whose values differ is shown in more than one grey."""
+    if not present.any() or np.ptp(values[present]) == 0:
+        return True
+    return bool(np.ptp(brightness[present]) >= LEAST_CONTRAST)
 
 
 def window_of(dataset: Dataset) -> Window | None:
@@ -173,7 +197,8 @@ def window_of(dataset: Dataset) -> Window | None:
     if function is None or center is None or width is None or width <= 0:
         return None
     if function == "LINEAR" and width < 1:
-        return None
+        # The standard allows it only from 1 on; files with a tiny rescale slope mean the exact window.
+        function = "LINEAR_EXACT"
     return Window(center, width, function, "file")
 
 
@@ -189,15 +214,19 @@ def windowed(values: Array, window: Window) -> Array:
     return np.asarray(((values - center) / width + 0.5).clip(0, 1), dtype=np.float64)
 
 
-def _range(stored: NDArray[Any], modality: _Modality, padding: NDArray[np.bool_], bits: int) -> Window:
-    """The range of the film's own modality values, without padding."""
+def _present(stored: NDArray[Any], padding: NDArray[np.bool_], bits: int) -> NDArray[np.bool_]:
+    """Which stored values occur in the film, without padding."""
     count = np.zeros(2**bits, dtype=np.int64)
     for _, patterns in _patterns(stored, bits):
         count += np.bincount(patterns, minlength=2**bits)
-    present = (count > 0) & ~padding
+    return (count > 0) & ~padding
+
+
+def _range(modality: _Modality, present: NDArray[np.bool_]) -> Window:
+    """The range of the film's own modality values."""
     values = modality.values[present] if present.any() else np.zeros(1)
     low, high = float(values.min()), float(values.max())
-    return Window((low + high) / 2, max(high - low, 1.0), "LINEAR_EXACT", "range")
+    return Window((low + high) / 2, (high - low) or 1.0, "LINEAR_EXACT", "range")
 
 
 def _number(value: Any, otherwise: Any) -> Any:
@@ -205,10 +234,19 @@ def _number(value: Any, otherwise: Any) -> Any:
     if isinstance(value, (MultiValue, list)):
         value = value[0] if len(value) else None
     try:
-        number = float(value)
+        # Some vendors write decimals as their language does.
+        number = float(str(value).replace(",", "."))
     except (TypeError, ValueError):
         return otherwise
     return number if np.isfinite(number) else otherwise
+
+
+def _table_item(dataset: Dataset, keyword: str) -> Dataset | None:
+    """The first item of a lookup table's sequence; None where there is none, or a template's empty one."""
+    for item in dataset.get(keyword) or []:
+        if item.get("LUTDescriptor") is not None or item.get("LUTData") is not None:
+            return item  # type: ignore[no-any-return]
+    return None
 
 
 @dataclass(frozen=True)
@@ -220,19 +258,24 @@ class _Table:
     data: NDArray[np.int64]
 
     @classmethod
-    def read(cls, item: Dataset, dataset: Dataset) -> _Table:
+    def read(cls, item: Dataset, dataset: Dataset, signed: bool) -> _Table:
+        """Read the table of `item`; `signed` says whether the values that it maps may be negative.
+
+        The number of bits is what the entries need: files declare more, fewer or none.
+        """
         descriptor = item.get("LUTDescriptor")
         raw = item.get("LUTData")
         if descriptor is None or raw is None or len(descriptor) != 3:
             raise WrongTable(_WRONG_TABLE)
         length, first, bits = (int(n) for n in descriptor)
         length = (length & 0xFFFF) or 2**16
-        if first > 0x7FFF and int(dataset.PixelRepresentation) == 1 and "ModalityLUTSequence" not in dataset:
+        if first > 0x7FFF and signed:
             first -= 2**16
         data = _entries(raw, length, bits, dataset)
-        if data.size < length or not 8 <= bits <= 16:
+        if data.size < length:
             raise WrongTable(_WRONG_TABLE)
-        return cls(first, bits, data[:length] & (2**bits - 1))
+        data = data[:length] & 0xFFFF
+        return cls(first, max(int(data.max()).bit_length(), 1), data)
 
     def at(self, values: NDArray[Any]) -> Array:
         place = (np.rint(values).astype(np.int64) - self.first).clip(0, self.data.size - 1)

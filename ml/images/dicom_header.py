@@ -18,7 +18,8 @@ from ml.images.decoded import Offered
 from ml.images.dicom_grayscale import Grey
 
 OFFERED = (
-    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "PatientAge", "StudyDate", "AcquisitionDate",
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "PatientAge", "StudyDate",
+    "AcquisitionDate", "SeriesDate", "ContentDate",
     "ViewPosition", "ViewCodeSequence", "PatientOrientation", "SOPInstanceUID",
 )  # fmt: skip
 KEPT = (
@@ -49,11 +50,23 @@ _OTHER_VIEWS = {
     "SUP", "INF", "AX", "AXIAL", "TAN",
 }  # fmt: skip
 """Of PS3.3 C.8.7.1.1 and what is written in its place: lateral, oblique, decubitus, axial."""
-_OTHER_WORDS = re.compile(r"lateral|oblique|decubitus|axial|tangential|lordotic", re.IGNORECASE)
+_OTHER_WORDS = re.compile(
+    r"(?<!BI)LATERAL(?!ITY)|^X?[LR]?LAT|(?<!F)LAT$|DECUB|OBL|AXIAL|TANGENT|LORDO|SWIMM|^X-?TABLE"
+)
+_ALONE = {"SUP", "INF", "AX", "TAN", "ML", "LM"}
+"""Views where they stand alone; beside PA or AP they say how the patient lay, or which side a marker is on."""
+_FRONTAL_WORDS = {
+    "PA": ("PA", "POSTEROANTERIOR", "POSTERIORANTERIOR", "POSTERIORTOANTERIOR"),
+    "AP": ("AP", "ANTEROPOSTERIOR", "ANTERIORPOSTERIOR", "ANTERIORTOPOSTERIOR"),
+}
 _AXES = {"L": "across", "R": "across", "A": "through", "P": "through", "H": "along", "F": "along"}
-_AGE = re.compile(r"^(\d{1,3})([DWMY])$")
+_DATES = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
+_AGE = re.compile(r"^(\d{1,3})([DWMY]?)$")
+"""Without a unit, as some devices write it, the age is in years."""
 OLDEST = 90.0
 """Older patients are kept as this old: so few are, that the age would say who."""
+MOST_STRETCHED = 10
+"""Pixels more unequal than this are taken for a mistake in the file."""
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 
 
@@ -65,7 +78,7 @@ def offered_of(dataset: Dataset) -> Offered:
         name=_name(dataset),
         birth_date=_day(dataset, "PatientBirthDate"),
         sex=sex if sex in ("F", "M", "O") else "",
-        study_date=_day(dataset, "StudyDate") or _day(dataset, "AcquisitionDate"),
+        study_date=next(filter(None, (_day(dataset, keyword) for keyword in _DATES)), None),
         view=view_of(dataset) or "",
         sop_uid=_text(dataset, "SOPInstanceUID", 64),
     )
@@ -104,11 +117,9 @@ def view_of(dataset: Dataset) -> str | None:
     Where neither View Position nor a view code says it, Patient Orientation does: a film on which one looks along
     anything but the line from front to back is not frontal.
     """
-    position = _text(dataset, "ViewPosition", 16).upper()
-    if position in ("PA", "AP"):
+    position = view_in_words(_text(dataset, "ViewPosition", 64))
+    if position != "":
         return position
-    if position in _OTHER_VIEWS:
-        return None
     for item in dataset.get("ViewCodeSequence") or []:
         code = _text(item, "CodeValue", 16)
         if code in _PA:
@@ -117,9 +128,27 @@ def view_of(dataset: Dataset) -> str | None:
             return "AP"
         if code in _FRONTAL:
             return ""
-        if _OTHER_WORDS.search(_text(item, "CodeMeaning", 64)):
-            return None
+        meaning = view_in_words(_text(item, "CodeMeaning", 64))
+        if meaning != "":
+            return meaning
     return None if _axes(dataset) in ({"through", "along"}, {"through", "across"}) else ""
+
+
+def view_in_words(text: str) -> str | None:
+    """PA or AP as free text says it, None for another view, an empty string where it says neither.
+
+    Any word of another view decides: `PA LLD` is a decubitus film. `POSTERO-ANTERIOR` and its like are PA.
+    """
+    words = [word for word in re.split(r"[^A-Z]+", text.upper()) if word]
+    if any(word in _OTHER_VIEWS - _ALONE or _OTHER_WORDS.search(word) for word in words):
+        return None
+    joined = "".join(words)
+    for view, spellings in _FRONTAL_WORDS.items():
+        if view in words or any(long in joined for long in spellings[1:]):
+            return view
+    if len(words) == 1 and words[0] not in _ALONE and words[0].endswith(("PA", "AP")):
+        return words[0][-2:]
+    return None if words and set(words) <= _ALONE else ""
 
 
 def _axes(dataset: Dataset) -> set[str]:
@@ -142,7 +171,7 @@ def _spacing(dataset: Dataset) -> dict[str, Any]:
     """[row, column] in mm. Pixel Spacing is meant for the patient, Imager Pixel Spacing for the detector's plane."""
     for keyword, words in (("PixelSpacing", "Pixel Spacing"), ("ImagerPixelSpacing", "Imager Pixel Spacing")):
         try:
-            pair = [round(float(value), 5) for value in dataset.get(keyword) or []]
+            pair = [round(float(str(value).replace(",", ".")), 5) for value in dataset.get(keyword) or []]
         except (TypeError, ValueError):
             continue
         if len(pair) == 2 and all(0.01 <= side <= 5 for side in pair):
@@ -150,11 +179,21 @@ def _spacing(dataset: Dataset) -> dict[str, Any]:
     return {}
 
 
+def square_pixels(facts: dict[str, Any]) -> tuple[float, float]:
+    """How many times as many rows and columns make the pixels square; `facts` then hold the finer spacing."""
+    row, column = facts.get("pixel_spacing_mm", (1.0, 1.0))
+    finer = min(row, column)
+    if max(row, column) < finer * 1.01 or max(row, column) > finer * MOST_STRETCHED:
+        return 1.0, 1.0
+    facts["pixel_spacing_mm"] = [finer, finer]
+    return row / finer, column / finer
+
+
 def _age(dataset: Dataset, offered: Offered) -> float | None:
     if offered.birth_date and offered.study_date and offered.birth_date <= offered.study_date:
         return min(round((offered.study_date - offered.birth_date).days / 365.25, 1), OLDEST)
     match = _AGE.match(_text(dataset, "PatientAge", 8).upper())
-    return min(round(int(match[1]) * _YEARS[match[2]], 1), OLDEST) if match else None
+    return min(round(int(match[1]) * _YEARS[match[2] or "Y"], 1), OLDEST) if match else None
 
 
 def _device(dataset: Dataset, offered: Offered) -> dict[str, str]:

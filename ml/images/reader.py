@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from ml.images.errors import (
     AnimatedFile,
@@ -45,6 +45,7 @@ def read_radiograph(source: bytes | Path | BinaryIO) -> Radiograph:
         return read_dicom(content).radiograph
     if source_format == "PNG":
         check_size(*_png_size(content))
+        content = _without_text(content)
     with _damage_reported(), Image.open(io.BytesIO(content), formats=[source_format]) as picture:
         check_size(*picture.size)
         if source_format == "PNG" and getattr(picture, "n_frames", 1) > 1:
@@ -158,10 +159,43 @@ def _damage_reported() -> Iterator[None]:
         raise DamagedFile(_DAMAGED) from error
 
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture of each EXIF orientation upright (EXIF 2.3, tag 0x0112)."""
+
+
+def _orientation(picture: Image.Image) -> int:
+    """The EXIF orientation, 1 where there is none. Broken EXIF beside an intact picture says nothing."""
+    try:
+        return int(picture.getexif().get(0x0112, 1))
+    except (ArithmeticError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error):
+        return 1
+
+
+def _without_text(content: bytes) -> bytes:
+    """The PNG without text and colour profile, which may be of any size and say nothing of the film's greys."""
+    kept, place = [content[:8]], 8
+    while place + 12 <= len(content):
+        (length,) = struct.unpack_from(">I", content, place)
+        end = place + 12 + length
+        if content[place + 4 : place + 8] not in (b"tEXt", b"zTXt", b"iTXt", b"iCCP"):
+            kept.append(content[place:end])
+        place = end
+    return b"".join(kept) + content[place:] if len(kept) > 1 else content
+
+
 def _to_radiograph(picture: Image.Image, source_format: SourceFormat) -> Radiograph:
     notes: list[str] = []
-    upright = ImageOps.exif_transpose(picture)
-    if picture.getexif().get(0x0112, 1) in range(2, 9):
+    turned = _TURNS.get(_orientation(picture))
+    upright = picture.transpose(turned) if turned is not None else picture
+    if turned is not None:
         notes.append("rotated by its EXIF orientation")
     if upright.mode.startswith("I"):
         pixels, bits = _deep(upright, notes)

@@ -187,7 +187,7 @@ def test_films_chosen_before_the_script_came_are_sent_too(page: Page, live_site:
     expect(films).to_have_value("")
 
     page.unroute("**/upload*.js")
-    page.route("**/batch*.js", lambda route: late.append(route))
+    page.route("**/zip_upload*.js", lambda route: late.append(route))
     page.goto(f"{live_site.url}batches/new/", wait_until="commit")
     page.locator("#batch-files").set_input_files([file("early.png", varied(SAMPLES[2], 6))])
     expect(page.locator("#batch-choice")).to_have_text("Drop a folder, films or a zip here")

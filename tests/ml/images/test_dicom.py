@@ -137,7 +137,7 @@ def test_the_facts_are_kept_and_the_identity_is_offered() -> None:
     assert film.facts == {
         "modality": "DX",
         "view": "PA",
-        "pixel_spacing_mm": [0.15, 0.2],
+        "pixel_spacing_mm": [0.15, 0.15],
         "pixel_spacing_from": "Imager Pixel Spacing",
         "bits_stored": 12,
         "photometric": "MONOCHROME2",
