@@ -13,6 +13,7 @@ from ml.images.radiograph import SourceFormat
 class Offered:
     """Whose film a DICOM file says it is. Shown to the uploader to find the patient, and never stored.
 
+    `name_groups` is the name in all its scripts, as DICOM has it (`Yamada^Tarou=山田^太郎=やまだ^たろう`).
     `sex` is F, M, O or empty; `view` is PA, AP or empty; `sop_uid` numbers the picture among all of the world.
     """
 
@@ -23,6 +24,7 @@ class Offered:
     study_date: date | None = None
     view: str = ""
     sop_uid: str = ""
+    name_groups: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pydicom.multival import MultiValue
 
 from ml.images.decoded import Offered
 from ml.images.dicom_grayscale import Grey
+from ml.images.person_name import spoken_name
 
 OFFERED = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "PatientAge", "StudyDate",
@@ -42,6 +43,7 @@ _VENDORS = (
     "Swissray", "Toshiba", "Varex", "Varian", "Vieworks", "Wisonic", "Ziehm",
 )  # fmt: skip
 _MODEL_LENGTH = 24
+_NAME_LENGTH = 324
 _PA = {"272479007", "R-40888", "R-10214"}
 _AP = {"399348003", "R-10206"}
 _FRONTAL = {"399033003", "R-10202"}
@@ -81,6 +83,7 @@ def offered_of(dataset: Dataset) -> Offered:
         study_date=next(filter(None, (_day(dataset, keyword) for keyword in _DATES)), None),
         view=view_of(dataset) or "",
         sop_uid=_text(dataset, "SOPInstanceUID", 64),
+        name_groups=_text(dataset, "PatientName", _NAME_LENGTH),
     )
 
 
@@ -203,17 +206,17 @@ def _device(dataset: Dataset, offered: Offered) -> dict[str, str]:
     if not vendor:
         return {}
     model = " ".join(re.findall(r"[A-Za-z0-9.+/-]+", _text(dataset, "ManufacturerModelName", 64)))
-    identity = {part.lower() for part in re.split(r"\W+", f"{offered.name} {offered.mrn}") if len(part) > 2}
+    identity = {
+        part.lower() for part in re.split(r"[\W_]+", f"{offered.name_groups} {offered.mrn}") if len(part) > 2
+    }
     suspicious = re.search(r"\d{5}", model) or identity & set(re.split(r"\W+", model.lower()))
     return {"manufacturer": vendor, "model": "" if suspicious else model[:_MODEL_LENGTH].strip()}
 
 
 def _name(dataset: Dataset) -> str:
     """`Family^Given^Middle^Prefix^Suffix` as it is spoken; of several scripts the first that is not empty."""
-    text = _text(dataset, "PatientName", 324)
-    group = next((g for g in text.split("=") if g.strip(" ^")), "")
-    family, given, middle, prefix, suffix, *_ = [*(" ".join(p.split()) for p in group.split("^")), *[""] * 5]
-    return " ".join(part for part in (prefix, given, middle, family, suffix) if part)[:200]
+    groups = _text(dataset, "PatientName", _NAME_LENGTH).split("=")
+    return spoken_name(next((group for group in groups if group.strip(" ^")), ""))
 
 
 def _text(dataset: Dataset, keyword: str, most: int) -> str:

@@ -274,6 +274,20 @@ def test_a_new_patient_is_offered_from_a_file(client: Client, patient: Patient, 
     assert stored_files() == before
 
 
+def test_a_name_in_further_scripts_is_shown_beside_the_field(
+    client: Client, patient: Patient, clinician: User
+) -> None:
+    name = "Yamada^Tarou=山田^太郎=やまだ^たろう"
+    page = ask(
+        client, dx(PatientID="NEW-1", PatientName=name, SpecificCharacterSet="ISO_IR 192")
+    ).content.decode()
+    assert 'value="Tarou Yamada"' in page
+    assert "Also in the file: 山田太郎, やまだたろう" in page
+    page = ask(client, dx(PatientName="=山田^太郎", SpecificCharacterSet="ISO_IR 192")).content.decode()
+    assert 'value="山田太郎"' in page
+    assert "Also in the file" not in page
+
+
 def test_a_patient_who_is_there_is_found_and_the_look_is_logged(
     client: Client, patient: Patient, clinician: User
 ) -> None:

@@ -10,6 +10,7 @@ from diagnosis.intake import decoder_pool, films, identity
 from diagnosis.intake.forms import DicomForm
 from diagnosis.models import AccessLog
 from diagnosis.patients.forms import PatientForm
+from ml.images.person_name import spoken_name
 from pneumoweb.accounts.roles import UserRequest, clinician_required
 
 
@@ -38,8 +39,13 @@ def patient_from_dicom(request: UserRequest) -> HttpResponse:
     for patient in found:
         audit_log.record(request, AccessLog.Action.SEEN, patient, "patient, found by a DICOM file")
     initial = {name: getattr(offered, name) for name in ("mrn", "name", "birth_date", "sex")}
+    register_form = PatientForm(initial=initial, user=request.user)
+    spellings = [spoken_name(group) for group in offered.name_groups.split("=")]
+    others = [spelling for spelling in spellings if spelling not in ("", offered.name)]
+    if others:
+        register_form.fields["name"].help_text = f"Also in the file: {', '.join(others)}"
     context = {
         "found": [(patient, identity.differences(offered, patient)) for patient in found],
-        "register_form": PatientForm(initial=initial, user=request.user),
+        "register_form": register_form,
     }
     return render(request, "intake/patient_from_dicom.html", context)
