@@ -94,6 +94,11 @@ def row_of(rows: Mapping[str, dict[str, str]], name: str) -> Offered | None:
     return from_json(rows.get(_key(name)))
 
 
+def lists(rows: Mapping[str, dict[str, str]], name: str) -> bool:
+    """Whether the manifest has a line of this file."""
+    return _key(name) in rows
+
+
 def from_numbers(numbers: Mapping[str, str]) -> Rows:
     """Return rows that give each file (by label) a patient number and nothing else."""
     return {_key(name): as_json(Offered(mrn=number)) or {} for name, number in numbers.items()}

@@ -116,6 +116,7 @@ def _list_members(batch: Batch, archive: Archive) -> None:
     rows = batch.manifest
     if archive.manifest is not None and not rows:
         rows = _read_manifest(batch, archive, archive.manifest)
+    archive.match_names(lambda name: manifest.lists(rows, name))
     room = settings.MAX_FILMS_PER_UPLOAD - batch.arrivals.count()
     if len(archive.members) > room:
         raise BadArchive(

@@ -8,9 +8,9 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NoReturn, Protocol
 
 from diagnosis.intake.batches.filenames import is_left_aside, is_manifest
 
@@ -26,6 +26,15 @@ MAX_RATIO = 200
 RATIO_FROM = 1024 * 1024
 """Bytes from which the ratio counts: a small picture of one grey may shrink by any factor and harms nobody."""
 
+ENCODINGS = (
+    "utf-8", "cp437", "cp850", "cp1252", "cp866", "cp1251", "cp932", "gb18030", "big5hkscs", "cp949", "euc_jp",
+    "cp852", "cp1250", "cp857", "cp1254", "cp737", "cp1253", "cp855", "cp775", "cp1257", "cp862", "cp1255",
+    "cp720", "cp1256", "cp874", "cp1258", "cp858", "cp860", "cp861", "cp863", "cp865", "koi8-r", "koi8-u",
+    "iso8859-2", "iso8859-15", "mac-roman", "mac-cyrillic", "mac-latin2", "mac-greek", "mac-turkish", "euc_kr",
+)  # fmt: skip
+"""What programs write names in that are not flagged as UTF-8, the likelier first. cp437 is the standard's."""
+
+_UTF8_FLAG, _UNICODE_PATH = 0x800, 0x7075
 _END, _END_64, _LOCATOR_64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 _PIECE = 256 * 1024
 
@@ -126,23 +135,80 @@ class Archive:
             raise BadArchive(
                 "The zip is damaged: its list of files cannot be read. Make it again and send that."
             ) from error
+        self._max_films = max_films
         infos = [(place, info) for place, info in enumerate(self._zip.infolist()) if not info.is_dir()]
-        kept = [(place, info) for place, info in infos if not is_left_aside(info.filename)]
-        top = _common_folder([info.filename for _, info in kept])
-        self.skipped = len(infos) - len(kept)
+        self._kept = [(place, info) for place, info in infos if not is_left_aside(info.filename)]
+        self.skipped = len(infos) - len(self._kept)
+        if len(self._kept) > max_films + 1:
+            self._refuse_films(len(self._kept))
+        self._stored = [_stored_name(info) for _, info in self._kept]
+        self._all_known = all(isinstance(stored, str) or stored.isascii() for stored in self._stored)
+        # cp437 has a character for every byte, so that at least one encoding is left.
+        self._encodings = [
+            e for e in (ENCODINGS[:1] if self._all_known else ENCODINGS) if self._can_decode(e)
+        ]
+        with_manifest = (e for e in self._encodings if any(map(is_manifest, _csv_files(self._names(e)))))
         self.manifest: int | None = None
         self.members: list[Member] = []
-        for place, info in kept:
-            name = info.filename.replace("\\", "/")[len(top) :]
+        self._set_names(self._names(next(with_manifest, self._encodings[0])))
+        if len(self.members) > max_films:
+            self._refuse_films(len(self.members))
+
+    def match_names(self, is_listed: Callable[[str], bool]) -> None:
+        """Rename the members to what a manifest lists: names that are not flagged as UTF-8 may be in any encoding.
+
+        The encoding that finds the most names holds for all; a name that it does not find may be in another one.
+        """
+        if self._all_known:
+            return
+        names = [self._names(encoding) for encoding in self._encodings]
+        listed = [[is_listed(name) for name in of_one] for of_one in names]
+        best = max(range(len(names)), key=lambda index: sum(listed[index]))
+        if not any(listed[best]):
+            return
+        chosen = names[best]
+        taken = {name for name, found in zip(chosen, listed[best], strict=True) if found}
+        for at, stored in enumerate(self._stored):
+            if listed[best][at] or isinstance(stored, str):
+                continue
+            readings = (_decoded(stored, encoding) for encoding in ENCODINGS)
+            top = self._top(self._encodings[best])
+            others = [r.replace("\\", "/").removeprefix(top) for r in readings if r]
+            wanted = list(dict.fromkeys(name for name in others if name not in taken and is_listed(name)))
+            if len(wanted) == 1:
+                chosen[at] = wanted[0]
+                taken.add(wanted[0])
+        self._set_names(chosen)
+
+    def _paths(self, encoding: str) -> list[str]:
+        """The members' paths in this encoding."""
+        return [_decoded(stored, encoding).replace("\\", "/") for stored in self._stored]
+
+    def _can_decode(self, encoding: str) -> bool:
+        return all(_decoded(stored, encoding) for stored in self._stored)
+
+    def _top(self, encoding: str) -> str:
+        return _common_folder(self._paths(encoding))
+
+    def _names(self, encoding: str) -> list[str]:
+        """The members' paths without the folder that they all lie in."""
+        paths = self._paths(encoding)
+        top = _common_folder(paths)
+        return [path[len(top) :] for path in paths]
+
+    def _set_names(self, names: Sequence[str]) -> None:
+        self.manifest, self.members = None, []
+        for (place, info), name in zip(self._kept, names, strict=True):
             if is_manifest(name):
                 self.manifest = place
             else:
                 self.members.append(Member(place, name, info.file_size))
-        if len(self.members) > max_films:
-            raise BadArchive(
-                f"The zip holds {len(self.members):,} files; a batch takes at most {max_films}. "
-                "Part it into several zips."
-            )
+
+    def _refuse_films(self, count: int) -> NoReturn:
+        raise BadArchive(
+            f"The zip holds {count:,} files; a batch takes at most {self._max_films}. "
+            "Part it into several zips."
+        )
 
     def read(self, place: int, limit: int | None = None) -> bytes:
         """Return a member's content, counted while it is unpacked. Raises BadMember."""
@@ -209,6 +275,40 @@ def _check_directory(file: BinaryIO) -> None:
             f"{entries:,} files" if entries > MAX_ENTRIES else "a list of files longer than any folder's"
         )
         raise BadArchive(f"The zip holds {counted}. Send the films in several smaller zips.")
+
+
+def _csv_files(names: Sequence[str]) -> list[str]:
+    return [name for name in names if name.rstrip()[-4:].casefold() == ".csv"]
+
+
+def _stored_name(info: zipfile.ZipInfo) -> str | bytes:
+    """A member's path, or its bytes where the zip does not say what they are encoded in."""
+    name = info.orig_filename.partition("\0")[0] or "unnamed"
+    if info.flag_bits & _UTF8_FLAG:
+        return name
+    stored = name.encode("cp437")
+    extra = info.extra
+    while len(extra) >= 4:
+        kind, size = struct.unpack("<HH", extra[:4])
+        field, extra = extra[4 : 4 + size], extra[4 + size :]
+        # APPNOTE 4.6.9: version, CRC of the name that it belongs to, the name in UTF-8.
+        if (
+            kind == _UNICODE_PATH
+            and field[:1] == b"\1"
+            and field[1:5] == struct.pack("<I", zlib.crc32(stored))
+        ):
+            return _decoded(field[5:], "utf-8") or stored
+    return stored
+
+
+def _decoded(stored: str | bytes, encoding: str) -> str:
+    """Empty if these bytes are none of the encoding."""
+    if isinstance(stored, str):
+        return stored
+    try:
+        return stored.decode(encoding)
+    except UnicodeDecodeError:
+        return ""
 
 
 def _common_folder(names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ import io
 import json
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from diagnosis.intake.batches import unpack, zip_archive
+from diagnosis.intake.batches import manifest, unpack, zip_archive
+from diagnosis.intake.batches.filenames import label
 from diagnosis.intake.batches.zip_archive import Archive, BadArchive, BadMember, Parts
 from diagnosis.models import Arrival, Batch, Film, ModelVersion, Patient, Prediction
 from tests.support.factories import BatchFactory, ModelVersionFactory, PatientFactory, make_user
@@ -94,6 +96,100 @@ def test_the_computers_own_files_are_left_aside_and_a_common_folder_is_no_name()
     assert [member.name for member in file.members] == ["a.png", "sub/b.png"]
     assert file.skipped == 3
     assert file.manifest is not None
+
+
+def packed_as(files: dict[str, bytes], encoding: str) -> bytes:
+    """A zip whose names are in `encoding`, without the flag for UTF-8."""
+    content = packed(
+        {
+            f"{number:02}{'x' * (len(name.encode(encoding)) - 2)}": data
+            for number, (name, data) in enumerate(files.items())
+        }
+    )
+    for number, name in enumerate(files):
+        stored = name.encode(encoding)
+        content = content.replace(f"{number:02}{'x' * (len(stored) - 2)}".encode(), stored)
+    return content
+
+
+NAMES = {
+    "utf-8": "Mu\u0308ller Иванов.png",
+    "cp437": "Müller.png",
+    "cp850": "Ångström Ø.png",
+    "cp852": "Dvořák.png",
+    "cp1250": "Świątek.png",
+    "cp1252": "Müller – Ø.png",
+    "cp866": "Иванов.png",
+    "cp1251": "Иванов.png",
+    "cp932": "山田太郎 表示.png",
+    "gb18030": "王小明.png",
+    "big5hkscs": "王小明.png",
+    "cp949": "김철수.png",
+    "cp737": "Παπαδόπουλος.png",
+    "cp1253": "Παπαδόπουλος.png",
+    "cp857": "Işıl Yıldız.png",
+    "cp862": "כהן.png",
+    "cp1255": "כהן.png",
+    "cp1256": "محمد.png",
+    "cp874": "สมชาย.png",
+    "mac-roman": "Müller.png",
+}
+
+
+@pytest.mark.parametrize(("encoding", "name"), NAMES.items(), ids=NAMES.keys())
+@pytest.mark.parametrize("folder", ["", "top/", "{stem}/"])
+def test_names_in_any_encoding_are_matched_with_the_manifest(encoding: str, name: str, folder: str) -> None:
+    folder = folder.format(stem=name[:-4])
+    files = {f"{folder}{name}": b"a", f"{folder}manifest.csv": b"m", f"{folder}other.png": b"b"}
+    file = opened(packed_as(files, encoding))
+    assert file.manifest == 1
+    listed: manifest.Rows = {label(name).casefold(): {}}
+    file.match_names(lambda member: manifest.lists(listed, member))
+    assert [label(member.name) for member in file.members] == [label(name), "other.png"]
+    assert file.read(file.members[0].place) == b"a"
+
+
+def test_without_a_manifest_names_are_utf_8_or_the_standards_code_page() -> None:
+    assert [member.name for member in opened(packed_as({"Иванов.png": b""}, "utf-8")).members] == [
+        "Иванов.png"
+    ]
+    assert [member.name for member in opened(packed_as({"Müller.png": b""}, "cp437")).members] == [
+        "Müller.png"
+    ]
+
+
+def test_names_in_two_encodings_of_one_zip_are_matched() -> None:
+    content = packed_as({"Müller.png": b"a", "Møller.png": b"b", "xИванов.png": b"c"}, "utf-8")
+    stored = "xИванов.png".encode()
+    content = content.replace(stored, "xxxxxxxИванов.png".encode("cp866"))
+    file = opened(content)
+    listed: manifest.Rows = {"müller.png": {}, "møller.png": {}, "xxxxxxxиванов.png": {}}
+    file.match_names(lambda member: manifest.lists(listed, member))
+    assert sorted(member.name.casefold() for member in file.members) == sorted(listed)
+
+
+def test_the_unicode_path_field_says_the_name() -> None:
+    info = zipfile.ZipInfo("M_ller.png")
+    data = b"\x01" + struct.pack("<I", zlib.crc32(b"M_ller.png")) + "Müller.png".encode()
+    info.extra = struct.pack("<HH", 0x7075, len(data)) + data
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr(info, b"a")
+    assert [member.name for member in opened(buffer.getvalue()).members] == ["Müller.png"]
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("utf-8", "Mu\u0308ller.png"), ("cp866", "Иванов.png")])
+def test_a_film_of_a_zip_in_any_encoding_is_filed_by_the_manifest(
+    ann: Patient, encoding: str, name: str
+) -> None:
+    lines = f"file,patient number,name\n{label(name)},P-1,{ann.name}\n"
+    batch = waiting(
+        BatchFactory(clinic=ann.clinic, by=make_user("clinician", clinic=ann.clinic)),
+        packed_as({"manifest.csv": lines.encode(), name: png()}, encoding),
+    )
+    unpack.work()
+    assert Film.objects.get().patient == ann
+    assert batch.arrivals.get().name == label(name)
 
 
 def locked() -> bytes:
