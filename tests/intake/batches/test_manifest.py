@@ -1,5 +1,7 @@
 """A manifest is judged whole, with its lines, before anything is taken in."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from diagnosis.intake.batches import manifest
@@ -38,6 +40,11 @@ def test_what_one_line_of_a_patient_says_holds_for_the_others(clinic: Clinic) ->
     row = manifest.row_of(rows, "b.png")
     assert row is not None
     assert (row.name, row.sex, str(row.birth_date)) == ("Ann Example", "F", "2023-05-01")
+
+
+def test_a_patient_may_be_spelled_in_two_ways(clinic: Clinic) -> None:
+    lines = "a.png,1,Jürgen Müller,,,,\nb.png,1,MUELLER Juergen,,,,\n"
+    assert manifest.read((HEAD + lines).encode(), clinic)
 
 
 LINES = {
@@ -98,9 +105,89 @@ def test_a_wrong_header_names_the_columns(clinic: Clinic, content: str, word: st
     assert found[-1].startswith("The columns are: file, patient number")
 
 
-@pytest.mark.parametrize(
-    "content", ["file,patient number\nä.png,1\n".encode("latin-1"), "file\n".encode("utf-16")]
-)
-def test_what_is_no_utf8_text_is_refused_in_words(clinic: Clinic, content: bytes) -> None:
+UNREADABLE = {
+    "cp1251": "file,patient number\nИванов.png,1\n".encode("cp1251"),
+    "cp1250": "file,patient number\nPaweł.png,1\n".encode("cp1250"),
+    "shift-jis": "file,patient number\n山田太郎.png,1\n".encode("cp932"),
+    "binary": b"PK\x03\x04\0\0\0",
+    "utf-16 cut off": "file,patient number\n".encode("utf-16")[:-1],
+}
+
+
+@pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_text_that_cannot_be_read_for_sure_is_refused_in_words(clinic: Clinic, content: bytes) -> None:
     with pytest.raises(manifest.BadManifest, match="CSV UTF-8"):
         manifest.read(content, clinic)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("sep", ["", "sep={}\r\n", '"sep={}"\r\n'])
+def test_what_spreadsheets_write_is_read(clinic: Clinic, encoding: str, separator: str, sep: str) -> None:
+    text = "file,patient number,name\r\nÄpfel.png,0012,Jürgen Groß\r\n".replace(",", separator)
+    row = manifest.row_of(manifest.read((sep.format(separator) + text).encode(encoding), clinic), "äpfel.png")
+    assert row is not None
+    assert (row.mrn, row.name) == ("0012", "Jürgen Groß")
+
+
+def test_the_line_that_names_the_separator_is_counted(clinic: Clinic) -> None:
+    assert faults("sep=;\nfile;patient number\na.png;\n", clinic) == ["Line 3: the patient number is empty."]
+    assert faults("sep=;\nfile;ward\n", clinic)[0].startswith("Line 2: the column “ward”")
+
+
+DAYS = [
+    "1970-02-13", "1970-2-13", "1970/02/13", "1970.02.13", "1970. 02. 13.", "19700213", "13.02.1970", "13.2.1970",
+    "13. 2. 1970", "13 Feb 1970", "13-Feb-1970", "13. February 1970", "Feb 13, 1970", "February 13, 1970",
+    "13/02/1970", "02/13/1970",
+    "2/13/1970", "13-02-1970", "1970-02-13 00:00:00", "1970-02-13T10:30", "13.02.1970 00:00", "2/13/1970 0:00",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_days_as_spreadsheets_write_them(clinic: Clinic, day: str) -> None:
+    content = f"file;patient number;name;birth date\na.png;1;Ann;{day}\n"
+    row = manifest.row_of(manifest.read(content.encode(), clinic), "a.png")
+    assert row is not None
+    assert str(row.birth_date) == "1970-02-13"
+
+
+@pytest.mark.parametrize(
+    "day", ["01.02.70", "31.02.1970", "13/13/1970", "1970213", "32/01/1970", "13.02/1970", "25569"]
+)
+def test_what_is_no_day_is_refused(clinic: Clinic, day: str) -> None:
+    assert faults(f"{HEAD}a.png,P-1,Ann,{day},,,\n", clinic)[0].startswith(
+        f"Line 2: the birth date “{day}” is not a day"
+    )
+
+
+def test_days_of_a_column_have_one_order(clinic: Clinic) -> None:
+    lines = (
+        "a.png,1,Ann,11/22/2020,,22/11/2025,\nb.png,2,Bea,05/05/2021,,,\nc.png,3,Cleo,1/31/2022,,30/1/2025,\n"
+    )
+    rows = manifest.read((HEAD + lines).encode(), clinic)
+    read = [manifest.row_of(rows, f"{name}.png") for name in "abc"]
+    assert [str(row.birth_date) for row in read if row] == ["2020-11-22", "2021-05-05", "2022-01-31"]
+    assert [str(row.study_date) for row in read if row] == ["2025-11-22", "None", "2025-01-30"]
+
+
+def test_days_that_can_be_read_in_two_ways_are_refused(clinic: Clinic) -> None:
+    lines = "a.png,1,Ann,11/22/2020,,,\nb.png,2,Bea,03/04/2021,,,\n"
+    assert faults(HEAD + lines, clinic) == [
+        "Line 3: the birth date “03/04/2021” is not a day that can be read in one way only: "
+        "it may be 3 Apr 2021 or 4 Mar 2021. Write it as 2026-11-22."
+    ]
+    found = faults(HEAD + "a.png,1,Ann,11/22/2020,,,\nb.png,2,Bea,22/11/2020,,,\n", clinic)
+    assert [fault.partition("has another order")[1] for fault in found] == ["has another order"] * 2
+
+
+@pytest.mark.parametrize(("days", "taken"), [(0, True), (1, True), (2, False)])
+def test_tomorrow_is_today_further_east(
+    clinic: Clinic, days: int, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
+    monkeypatch.setattr(manifest.timezone, "now", lambda: now)
+    content = f"{HEAD}a.png,1,Ann,,,{now.date() + timedelta(days=days)},\n"
+    if taken:
+        assert manifest.read(content.encode(), clinic)
+    else:
+        assert "lies in the future" in faults(content, clinic)[0]

@@ -36,13 +36,13 @@ def test_a_lookup_table_is_as_bright_whatever_bits_it_declares(bits: int) -> Non
 
 
 def test_empty_lookup_tables_are_as_if_they_were_not_there() -> None:
-    empty = {"ModalityLUTSequence": Sequence([Dataset()]), "VOILUTSequence": Sequence([Dataset()])}
-    window = {"WindowCenter": 2000, "WindowWidth": 1500}
+    empty: dict[str, Any] = {"ModalityLUTSequence": Sequence([Dataset()]), "VOILUTSequence": Sequence([Dataset()])}
+    window: dict[str, Any] = {"WindowCenter": 2000, "WindowWidth": 1500}
     assert np.array_equal(read_radiograph(dx(**empty, **window)).pixels, read_radiograph(dx(**window)).pixels)
 
 
 def test_a_table_that_starts_below_zero_serves_signed_modality_values() -> None:
-    elements = {"RescaleSlope": 1, "RescaleIntercept": -1000, "VOILUTSequence": table(64536, 12, CURVE)}
+    elements: dict[str, Any] = {"RescaleSlope": 1, "RescaleIntercept": -1000, "VOILUTSequence": table(64536, 12, CURVE)}
     film = read_radiograph(dx(**elements))
     assert spread(film) == 1.0
     assert np.array_equal(film.pixels, read_radiograph(dx(VOILUTSequence=table(0, 12, CURVE))).pixels)
@@ -56,7 +56,7 @@ def test_a_window_beside_the_values_is_not_used_and_that_is_said(center: int) ->
 
 
 @pytest.mark.parametrize("window", [{}, {"WindowCenter": 0.02, "WindowWidth": 0.03}])
-def test_a_tiny_rescale_slope_leaves_the_film_its_range(window: dict[str, float]) -> None:
+def test_a_tiny_rescale_slope_leaves_the_film_its_range(window: dict[str, Any]) -> None:
     assert spread(read_radiograph(dx(RescaleSlope="0.00001", RescaleIntercept="0", **window))) > 0.9
 
 
@@ -157,7 +157,7 @@ def test_an_age_without_a_unit_is_in_years(written: str, years: float) -> None:
 
 @pytest.mark.parametrize("keyword", ["StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"])
 def test_any_date_of_the_picture_says_when_it_was_taken(keyword: str) -> None:
-    dates = dict.fromkeys(("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"), "")
+    dates: dict[str, Any] = dict.fromkeys(("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"), "")
     assert read_dicom(dx(**{**dates, keyword: "20250131"})).offered.study_date == date(2025, 1, 31)
 
 
