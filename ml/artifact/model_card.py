@@ -133,13 +133,6 @@ def _weights_lines(card: Card) -> list[str]:
             "figures were measured so.",
         ]
     lines = []
-    if teachers := card.training.get("teachers"):
-        names = " and ".join(f"`{teacher['name']}`" for teacher in teachers)
-        lines += [
-            "",
-            f"For the label of a film, as it was changed and blended with others, it was given what {names} "
-            f"{'say together' if len(teachers) > 1 else 'says'}.",
-        ]
     if found := card.training.get("variants"):
         lines += [
             "",

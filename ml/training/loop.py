@@ -25,7 +25,7 @@ from ml.metrics.classification import losses
 from ml.training import confounders
 from ml.training.ema import Average
 from ml.training.recipes import RECIPES, Recipe
-from ml.training.sampler import Also, Answers, Draws, Films, Stored
+from ml.training.sampler import Also, Draws, Films, Stored
 
 LABEL_SMOOTHING = 0.05
 
@@ -152,12 +152,10 @@ def train_epochs(
     checkpoints: Checkpoints,
     progress: Callable[[Progress], None] | None = None,
     patience: int | None = None,
-    teachers: Answers | None = None,
 ) -> State:
     """Train until `epochs` are done, going on where `checkpoints` left off; the best weights are in `model` after.
 
-    With `patience`, it ends when so many epochs in a row were no better than the best before them. With `teachers`, it
-    learns what they say instead of the labels, by which epochs are judged all the same.
+    With `patience`, it ends when so many epochs in a row were no better than the best before them.
 
     `train` are films as `load_films` gives them, `validation` prepared ones (n, side, side, 1), each with targets.
     Best is the epoch of the lowest validation loss, in which both classes weigh the same, and a second population
@@ -167,11 +165,7 @@ def train_epochs(
     steps = len(Draws(*train, preparation, seed, 0, also))
     model.compile(
         optimizer=keras.optimizers.AdamW(_schedule(recipe, epochs * steps), weight_decay=recipe.weight_decay),
-        loss=keras.losses.CategoricalCrossentropy(
-            from_logits=True,
-            # What teachers say is no surer than they are.
-            label_smoothing=0.0 if teachers else LABEL_SMOOTHING,
-        ),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING),
         metrics=["accuracy", PneumoniaAUC(name="auc")],
     )
     model.optimizer.build(model.trainable_variables)
@@ -197,7 +191,6 @@ def train_epochs(
             mixing=recipe.mixing,
             exchange=recipe.exchange,
             odds=odds,
-            teachers=teachers,
         )
         watching = [reporter, average] if average else [reporter]
         fitted = model.fit(draws, epochs=1, verbose=0, shuffle=False, callbacks=watching).history

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -17,8 +16,6 @@ MIXING_SHAPE = 0.4
 """Both parameters of the beta distribution that the shares of two blended films are drawn from."""
 Stored = NDArray[np.float32] | NDArray[np.uint8]
 """Films as `fitting.load_films` keeps them in memory."""
-Answers = Callable[[Films], NDArray[np.float64]]
-"""Probability of pneumonia, (n,), of standardised films (n, side, side, 1)."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Draws(keras.utils.PyDataset):
     With `odds` (n,) films are drawn as often as these say, within their class. Each film has a generator of its own,
     made of seed, epoch and position, so the films are the same in whatever order threads work on them. Films of a
     second population fill their share of each batch, classes drawn evenly there too, so that the population says
-    nothing of the class. With `teachers`, what they say of a film, as it is changed and blended, is its label.
+    nothing of the class.
     """
 
     def __init__(
@@ -52,11 +49,10 @@ class Draws(keras.utils.PyDataset):
         mixing: float = 0.0,
         exchange: bool = False,
         odds: NDArray[np.float64] | None = None,
-        teachers: Answers | None = None,
     ) -> None:
         super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
         self.films, self.also, self.seed, self.epoch = films, also, seed, epoch
-        self.exchange, self.teachers = exchange, teachers
+        self.exchange = exchange
         self.preparation = preparation
         self.mixing = mixing
         generator = np.random.default_rng([seed, epoch])
@@ -79,9 +75,6 @@ class Draws(keras.utils.PyDataset):
         targets = self.targets[rows.start : rows.stop]
         if self.mixing:
             films, targets = self._blend(films, targets, batch)
-        if self.teachers:
-            said = self.teachers(films[..., None]).astype(np.float32)
-            targets = np.stack([1 - said, said], axis=1)
         return films[..., None], targets
 
     def _blend(

@@ -22,7 +22,7 @@ from ml.serving.runtime import Keras, LiteRT, Runtime, run_all, thread_count
 from ml.training import loop, recipes
 from ml.training.cohorts import Prepared
 from ml.training.loop import Progress
-from ml.training.sampler import Also, Answers, Films
+from ml.training.sampler import Also, Films
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
 """Of the way from the version that a training started from to what it came to: the best of these is kept."""
@@ -43,7 +43,6 @@ def train_variants(
     checkpoints: loop.Checkpoints,
     progress: Callable[[Progress], None] | None,
     shares: Sequence[float],
-    teachers: Answers | None,
     stage: Callable[[str], None],
 ) -> loop.State:
     """One training for each seed, all from the weights that `model` has; it has the mean of their best weights after.
@@ -73,7 +72,6 @@ def train_variants(
                 checkpoints=checkpoints.of_variant(number) if len(seeds) > 1 else checkpoints,
                 progress=_shifted(progress, number, len(seeds)),
                 patience=patience,
-                teachers=teachers,
             )
         )
         for total, one in zip(found, model.get_weights(), strict=True):

@@ -27,12 +27,12 @@ def card() -> Card:
 
 
 def test_a_version_has_learned_what_those_before_it_have(card: Card) -> None:
-    parent, teacher = copy.deepcopy(card), copy.deepcopy(card)
+    parent, site_card = copy.deepcopy(card), copy.deepcopy(card)
     parent.data["second"] = THEIRS
-    teacher.data = {"hash": "a site", "split_hash": "a half", "inherited": [OURS, THEIRS]}
+    site_card.data = {"hash": "a site", "split_hash": "a half", "inherited": [OURS, THEIRS]}
     assert lineage.learned(parent) == [OURS, THEIRS]
     site = {"hash": "a site", "held_back_hash": "a half"}
-    assert lineage.inherited(card, [parent, teacher]) == [THEIRS, site]
+    assert lineage.inherited(card, [parent, site_card]) == [THEIRS, site]
     assert lineage.inherited(card, [card]) == []
 
 
@@ -80,9 +80,8 @@ def test_a_second_population_keeps_its_sides(
         for film in read
     ]
     (moved / "labels.csv").write_text("\n".join(["file,label,patient,split", *rows]))
-    for way in ({"init": tmp_path / "first"}, {"teachers": [tmp_path / "first"]}):
-        with pytest.raises(TrainingError, match="first has learned from films that would now be held back"):
-            train(films, tmp_path / "x", epochs=1, seed=5, also=Second(moved), **way)
+    with pytest.raises(TrainingError, match="first has learned from films that would now be held back"):
+        train(films, tmp_path / "x", epochs=1, seed=5, also=Second(moved), init=tmp_path / "first")
 
     def stop(progress: loop.Progress) -> None:
         if progress.finished_epoch:
