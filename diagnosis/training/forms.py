@@ -26,8 +26,7 @@ class RunForm(forms.Form):
     architecture = forms.ChoiceField(
         label="Architecture",
         choices=[(name, name) for name in ARCHITECTURES],
-        help_text="Counts from scratch only; a version in production keeps its own. lite1 and lite2 are larger: slower "
-        "to learn and to answer.",
+        help_text="Counts from scratch only; a version in production keeps its own.",
     )
     epochs = forms.IntegerField(min_value=1, max_value=MOST_EPOCHS, initial=20)
     seed = forms.IntegerField(

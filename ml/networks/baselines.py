@@ -69,9 +69,9 @@ PEERS: dict[str, Peer] = {
     "efficientnetb0": Peer(
         "EfficientNetB0", _application("efficientnetb0", keras.applications.EfficientNetB0, 255.0)
     ),
-    "lite0": Peer("EfficientNet-Lite0 (ours)", efficientnet_lite.BUILDERS["lite0"]),
+    "lite0": Peer("EfficientNet-Lite0 (ours)", efficientnet_lite.build),
     "lite0-imagenet": Peer(
-        "EfficientNet-Lite0 (ours) from ImageNet weights", efficientnet_lite.BUILDERS["lite0"], imagenet=True
+        "EfficientNet-Lite0 (ours) from ImageNet weights", efficientnet_lite.build, imagenet=True
     ),
 }
 

@@ -1,13 +1,12 @@
-"""EfficientNet-Lite for one-channel films, and how its weights are kept small without losing agreement.
+"""EfficientNet-Lite0 for one-channel films, and how its weights are kept small without losing agreement.
 
-The architectures are those of EfficientNet (Tan and Le, ICML 2019) in their "lite" form: no squeeze-and-excitation,
-ReLU6, and a stem, a head and first and last stages that are the same in each size.
+The architecture is that of EfficientNet-B0 (Tan and Le, ICML 2019) in its "lite" form: no squeeze-and-excitation, and
+ReLU6.
 """
 
 from __future__ import annotations
 
-import math
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import keras
@@ -15,6 +14,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
+NAME = "lite0"
 FEATURES = "features"
 EMBEDDING = "embedding"
 CLASSES = "classes"
@@ -29,8 +29,6 @@ STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
-"""Width and depth of each size, as factors on the channels and repeats of `STAGES`."""
 LAST_STRIDE = 5
 """The stage whose stride a dense network leaves out."""
 STEM, HEAD = 32, 1280
@@ -49,25 +47,8 @@ EPSILON = 1e-3
 Array = NDArray[Any]
 
 
-def stages(size: str) -> list[tuple[int, int, int, int, int]]:
-    """`STAGES` of a size: channels go to the nearest multiple of eight, repeats to the next whole number."""
-    width, depth = SCALES[size]
-    last = len(STAGES) - 1
-    return [
-        (
-            repeats if place in (0, last) else math.ceil(repeats * depth),
-            kernel,
-            stride,
-            expansion,
-            int(channels * width + 4) // 8 * 8,
-        )
-        for place, (repeats, kernel, stride, expansion, channels) in enumerate(STAGES)
-    ]
-
-
-def build(size: str, side: int = SIDE, dense: bool = False, twice: bool = True) -> keras.Model:
-    """Input (batch, side, side, 1), standardised films; output (batch, 2) logits. `size` is one of `SCALES`: 3.4, 4.2
-    or 4.9 million parameters.
+def build(side: int = SIDE, dense: bool = False, twice: bool = True) -> keras.Model:
+    """Input (batch, side, side, 1), standardised films; output (batch, 2) logits; 3.4 million parameters.
 
     `twice` tells how `serving_model` looks at a film, and ends the model's name; training always looks once.
 
@@ -79,7 +60,7 @@ def build(size: str, side: int = SIDE, dense: bool = False, twice: bool = True) 
     film = keras.Input((side, side, 1), name="film")
     x = _convolution(film, STEM, 3, 2, "stem")
     number, dilation = 0, 1
-    for stage, (repeats, kernel, stride, expansion, channels) in enumerate(stages(size)):
+    for stage, (repeats, kernel, stride, expansion, channels) in enumerate(STAGES):
         for repeat in range(repeats):
             first = stride if repeat == 0 else 1
             widened = dense and stage == LAST_STRIDE and repeat == 0
@@ -98,23 +79,19 @@ def build(size: str, side: int = SIDE, dense: bool = False, twice: bool = True) 
     x = _convolution(x, HEAD, 1, 1, "head", activation_name=FEATURES)
     x = layers.GlobalAveragePooling2D(name=EMBEDDING)(x)
     x = layers.Dropout(0.2, name="dropout")(x)
-    return keras.Model(film, layers.Dense(2, name=CLASSES)(x), name=size + TWICE * twice)
+    return keras.Model(film, layers.Dense(2, name=CLASSES)(x), name=NAME + TWICE * twice)
 
 
-BUILDERS = {size: partial(build, size) for size in SCALES}
-
-
-def last_layers(size: str) -> tuple[str, ...]:
+def last_layers() -> tuple[str, ...]:
     """Beginnings of the names of the layers from the stage `LAST_STRIDE` on."""
-    repeats = [stage[0] for stage in stages(size)]
+    repeats = [stage[0] for stage in STAGES]
     blocks = range(sum(repeats[:LAST_STRIDE]), sum(repeats))
     return (*(f"block{number}_" for number in blocks), "head_", CLASSES)
 
 
-def size_of(model: keras.Model) -> str | None:
-    """Which of `SCALES` a model is, by its name; None where it is none of them."""
-    size = model.name.removesuffix(TWICE)
-    return size if size in SCALES else None
+def is_lite(model: keras.Model) -> bool:
+    """Whether a model is one of `build`, by its name."""
+    return str(model.name).removesuffix(TWICE) == NAME
 
 
 def serving_model(model: keras.Model) -> keras.Model:
@@ -125,8 +102,8 @@ def serving_model(model: keras.Model) -> keras.Model:
     the bias. A model whose name ends in `TWICE` looks at each film as `VIEWS` says: averaging over sizes near
     those of training makes up for films being shown smaller than it learned them (Touvron et al., NeurIPS 2019).
     """
-    side, size = int(model.input_shape[1]), model.name.removesuffix(TWICE)
-    dense = build(size, side, dense=True)
+    side = int(model.input_shape[1])
+    dense = build(side, dense=True)
     dense.set_weights(model.get_weights())
     film, features, classes = dense.inputs[0], dense.get_layer(FEATURES).output, dense.get_layer(CLASSES)
     if model.name.endswith(TWICE):
@@ -137,7 +114,7 @@ def serving_model(model: keras.Model) -> keras.Model:
         logit, places = ClassActivation(classes, name="evidence")(features)
         embedding = dense.get_layer(EMBEDDING).output
     outputs = {"logit": logit, "map": places, "embedding": embedding}
-    return keras.Model(film, outputs, name=f"{size}_serving")
+    return keras.Model(film, outputs, name=f"{NAME}_serving")
 
 
 class ClassActivation(layers.Layer):

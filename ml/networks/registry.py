@@ -7,27 +7,30 @@ import keras
 from ml.networks import efficientnet_lite
 from ml.networks.sequential import CLASSES, FEATURES, HIDDEN, MAP_STRIDE, Builder, Evidence, sequential
 
-ARCHITECTURES: dict[str, Builder] = {"sequential": sequential, **efficientnet_lite.BUILDERS}
+ARCHITECTURES: dict[str, Builder] = {
+    "sequential": sequential,
+    efficientnet_lite.NAME: efficientnet_lite.build,
+}
 
 INPUT_SIDES: dict[str, int] = {
     "sequential": 62,
-    **dict.fromkeys(efficientnet_lite.SCALES, efficientnet_lite.SIDE),
+    efficientnet_lite.NAME: efficientnet_lite.SIDE,
 }
 
 MAP_STRIDES: dict[str, int] = {
     "sequential": MAP_STRIDE,
-    **dict.fromkeys(efficientnet_lite.SCALES, efficientnet_lite.MAP_STRIDE),
+    efficientnet_lite.NAME: efficientnet_lite.MAP_STRIDE,
 }
 
 MAP_METHODS: dict[str, str] = {
     "sequential": "HiResCAM of the logit",
-    **dict.fromkeys(efficientnet_lite.SCALES, "Class activation map of the logit"),
+    efficientnet_lite.NAME: "Class activation map of the logit",
 }
 
-VIEWS: dict[str, str] = {"sequential": "", **dict.fromkeys(efficientnet_lite.SCALES, efficientnet_lite.VIEWS)}
+VIEWS: dict[str, str] = {"sequential": "", efficientnet_lite.NAME: efficientnet_lite.VIEWS}
 """How new versions look at a film, where not simply once."""
 
-SMOOTHINGS: dict[str, float] = {"sequential": 1.0, **dict.fromkeys(efficientnet_lite.SCALES, 0.5)}
+SMOOTHINGS: dict[str, float] = {"sequential": 1.0, efficientnet_lite.NAME: 0.5}
 """Deviation, in cells, of the smoothing of the map before it is shown."""
 
 
@@ -37,9 +40,10 @@ def serving_model(model: keras.Model) -> keras.Model:
     `logit` is pneumonia minus normal. `map` is the evidence for pneumonia by place, in logits, signed. For a
     flattened network with one hidden ReLU layer it is HiResCAM in closed form (Draelos and Carin, arXiv 2011.08891):
     features times the gradient of the logit, summed over channels. Since the network is linear between its ReLUs,
-    the map's sum and the terms of the biases are the logit, exactly. For EfficientNet-Lite see `lite.serving_model`.
+    the map's sum and the terms of the biases are the logit, exactly. For lite0 see
+    `efficientnet_lite.serving_model`.
     """
-    if efficientnet_lite.size_of(model):
+    if efficientnet_lite.is_lite(model):
         return efficientnet_lite.serving_model(model)
     hidden = model.get_layer(HIDDEN)
     evidence = Evidence(hidden, model.get_layer(CLASSES), name="evidence")

