@@ -1,16 +1,13 @@
 """The page's figures as plain tables: what a plot draws, a screen reader reads and a spreadsheet opens."""
 
-import csv
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 
+from diagnosis.core.csv_export import Cell, to_csv
 from diagnosis.monitoring import performance, throughput
 from diagnosis.monitoring.rates import Rate
 from diagnosis.monitoring.report import PERCENTILES, Report
 
-Cell = str | int | float | date | None
 KINDS = {
     "normal": "Normal",
     "pneumonia": "Pneumonia",
@@ -29,15 +26,7 @@ class Table:
     rows: list[list[Cell]]
 
     def as_csv(self) -> str:
-        """RFC 4180, with what a spreadsheet would take for a formula made harmless."""
-        buffer = io.StringIO()
-        writer = csv.writer(buffer)
-        writer.writerows([self.columns, *([_harmless(cell) for cell in row] for row in self.rows)])
-        return buffer.getvalue()
-
-
-def _harmless(cell: Cell) -> Cell:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+        return to_csv([self.columns, *self.rows])
 
 
 def films(report: Report) -> Table:

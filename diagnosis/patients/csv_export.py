@@ -1,11 +1,10 @@
 """A patient's history as a table for other programs."""
 
-import csv
 from collections.abc import Iterable, Iterator
-from io import StringIO
 
 from django.utils import timezone
 
+from diagnosis.core.csv_export import BYTE_ORDER_MARK, to_csv
 from diagnosis.models import Film, Patient, Prediction, Review
 
 COLUMNS = (
@@ -13,8 +12,6 @@ COLUMNS = (
     "received", "uploaded by", "model version", "model artifact", "state", "answer", "probability of pneumonia",
     "threshold", "answered", "reasons", "warnings", "verdict", "reviewer", "reviewed", "remark",
 )  # fmt: skip
-BYTE_ORDER_MARK = "\ufeff"  # without it spreadsheets take UTF-8 for their own country's letters
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def history_csv(patient: Patient, films: Iterable[Film]) -> str:
@@ -23,20 +20,12 @@ def history_csv(patient: Patient, films: Iterable[Film]) -> str:
     The films come from `histories.films_for`. UTF-8 with a byte order mark, comma, CRLF (RFC 4180); no cell can become
     a formula of a spreadsheet.
     """
-    text = StringIO(BYTE_ORDER_MARK, newline="")
-    text.seek(0, 2)
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for film in films:
-        for prediction, review in _lines(film):
-            cells = (*_of_film(patient, film), *_of_answer(prediction), *_of_review(review))
-            writer.writerow([harmless(cell) for cell in cells])
-    return text.getvalue()
-
-
-def harmless(cell: str) -> str:
-    """Return the cell with an apostrophe before what a spreadsheet would take for a formula (OWASP, CSV Injection)."""
-    return f"'{cell}" if cell.lstrip(" ").startswith(FORMULA) else cell
+    rows = (
+        (*_of_film(patient, film), *_of_answer(prediction), *_of_review(review))
+        for film in films
+        for prediction, review in _lines(film)
+    )
+    return BYTE_ORDER_MARK + to_csv([COLUMNS, *rows])
 
 
 def _lines(film: Film) -> Iterator[tuple[Prediction | None, Review | None]]:
