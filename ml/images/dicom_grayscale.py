@@ -245,7 +245,7 @@ def _table_item(dataset: Dataset, keyword: str) -> Dataset | None:
     """The first item of a lookup table's sequence; None where there is none, or a template's empty one."""
     for item in dataset.get(keyword) or []:
         if item.get("LUTDescriptor") is not None or item.get("LUTData") is not None:
-            return item  # type: ignore[no-any-return]
+            return item
     return None
 
 

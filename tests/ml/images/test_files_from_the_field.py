@@ -36,13 +36,20 @@ def test_a_lookup_table_is_as_bright_whatever_bits_it_declares(bits: int) -> Non
 
 
 def test_empty_lookup_tables_are_as_if_they_were_not_there() -> None:
-    empty: dict[str, Any] = {"ModalityLUTSequence": Sequence([Dataset()]), "VOILUTSequence": Sequence([Dataset()])}
+    empty: dict[str, Any] = {
+        "ModalityLUTSequence": Sequence([Dataset()]),
+        "VOILUTSequence": Sequence([Dataset()]),
+    }
     window: dict[str, Any] = {"WindowCenter": 2000, "WindowWidth": 1500}
     assert np.array_equal(read_radiograph(dx(**empty, **window)).pixels, read_radiograph(dx(**window)).pixels)
 
 
 def test_a_table_that_starts_below_zero_serves_signed_modality_values() -> None:
-    elements: dict[str, Any] = {"RescaleSlope": 1, "RescaleIntercept": -1000, "VOILUTSequence": table(64536, 12, CURVE)}
+    elements: dict[str, Any] = {
+        "RescaleSlope": 1,
+        "RescaleIntercept": -1000,
+        "VOILUTSequence": table(64536, 12, CURVE),
+    }
     film = read_radiograph(dx(**elements))
     assert spread(film) == 1.0
     assert np.array_equal(film.pixels, read_radiograph(dx(VOILUTSequence=table(0, 12, CURVE))).pixels)
