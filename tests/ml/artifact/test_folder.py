@@ -9,6 +9,7 @@ import pytest
 from ml.artifact import folder, model_card
 from ml.artifact.folder import SHIPPED, SHIPPED_BEFORE
 from ml.errors import ArtifactError
+from ml.files import sha256
 from tests.support.radiographs import FILES, PICTURES
 
 
@@ -66,7 +67,7 @@ def test_a_card_that_is_none(copy: Path, content: str) -> None:
 def test_a_card_cannot_point_outside_its_folder(copy: Path) -> None:
     (copy.parent / "secret").write_text("x")
     card = json.loads((copy / "card.json").read_text())
-    card["files"]["../secret"] = folder.sha256(copy.parent / "secret")
+    card["files"]["../secret"] = sha256(copy.parent / "secret")
     (copy / "card.json").write_text(json.dumps(card))
     with pytest.raises(ArtifactError, match="outside"):
         folder.check(copy)
