@@ -7,6 +7,7 @@ from django import forms
 from django.utils import timezone
 
 from diagnosis.core.forms import DateInput, not_in_future
+from diagnosis.core.mrn import normalise_mrn
 from diagnosis.models import Patient
 from pneumoweb.accounts.models import Clinic, User
 
@@ -35,7 +36,7 @@ class PatientForm(forms.ModelForm):
                 self.instance.clinic = user.clinic
 
     def clean_mrn(self) -> str:
-        return " ".join(str(self.cleaned_data["mrn"]).split())
+        return normalise_mrn(str(self.cleaned_data["mrn"]))
 
     def clean_name(self) -> str:
         return " ".join(str(self.cleaned_data["name"]).split())

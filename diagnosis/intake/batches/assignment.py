@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from django.utils import timezone
 
+from diagnosis.core.mrn import normalise_mrn
 from diagnosis.intake import films
 from diagnosis.intake.batches import filing, matching
 from diagnosis.intake.batches.filing import Sender
@@ -42,7 +43,7 @@ def file_under(arrivals: Iterable[Arrival], patient: Patient, sender: Sender) ->
 def register_and_file(arrivals: list[Arrival], sender: Sender) -> Outcome:
     """Register the patient whom these films offer, and file them there. They must offer the same number."""
     people = [person for person in map(person_of, arrivals) if person and person.mrn]
-    if not people or len({" ".join(person.mrn.split()).casefold() for person in people}) > 1:
+    if not people or len({normalise_mrn(person.mrn).casefold() for person in people}) > 1:
         return Outcome(
             faults=["These films do not name one and the same patient. Choose the patient for them."]
         )

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from diagnosis.core.forms import DateInput, not_in_future
+from diagnosis.core.mrn import normalise_mrn
 from diagnosis.intake.batches import manifest as batches_manifest
 from diagnosis.intake.batches import matching
 from diagnosis.intake.batches.upload import Announced
@@ -96,7 +97,7 @@ def read_listing(text: str) -> Listing:
 
 def patient_by_number(clinic: int, number: str) -> Patient | None:
     """Return the patient of this number in the batch's clinic."""
-    return Patient.objects.filter(clinic=clinic, mrn__iexact=" ".join(number.split())).first()
+    return Patient.objects.filter(clinic=clinic, mrn__iexact=normalise_mrn(number)).first()
 
 
 def _announced(row: dict[str, Any]) -> Announced:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from diagnosis.core.mrn import normalise_mrn
 from diagnosis.intake import identity
 from diagnosis.intake.identity import Difference
 from diagnosis.models import Batch, Patient
@@ -47,13 +48,13 @@ def decide(batch: Batch, row: Offered | None, tags: Offered | None) -> Decision:
 
 def find(clinic: Clinic, number: str) -> Patient | None:
     """Return the clinic's patient of this number."""
-    number = " ".join(number.split())
+    number = normalise_mrn(number)
     return Patient.objects.filter(clinic=clinic, mrn__iexact=number).first() if number else None
 
 
 def unsaved(clinic: Clinic, person: Offered) -> Patient:
     """Return a patient as a manifest or a file describes one, not stored; without a name the number stands for it."""
-    number = " ".join(person.mrn.split())[:64]
+    number = normalise_mrn(person.mrn)[:64]
     name = " ".join(person.name.split())[:200] or number
     sex = person.sex or Patient.Sex.UNKNOWN
     return Patient(clinic=clinic, mrn=number, name=name, birth_date=person.birth_date, sex=sex)

@@ -8,6 +8,7 @@ from django.db.models import Count, Exists, IntegerField, OuterRef, Prefetch, Q,
 from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 
+from diagnosis.core.mrn import normalise_mrn
 from diagnosis.core.querysets import with_predictions
 from diagnosis.intake.batches import assignment
 from diagnosis.models import Arrival, Batch, Film, Patient, Prediction
@@ -146,4 +147,4 @@ def _name_patients(batch: Batch, found: Iterable[Group]) -> None:
 
 
 def _number(group: Group) -> str:
-    return " ".join(group.person.mrn.split()).lower() if group.person else ""
+    return normalise_mrn(group.person.mrn).lower() if group.person else ""
