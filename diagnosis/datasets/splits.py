@@ -12,6 +12,7 @@ from django.utils.crypto import salted_hmac
 from diagnosis.datasets import duplicates
 from diagnosis.datasets.base_folder import BaseFilm
 from diagnosis.models import SplitEntry, SplitGroup
+from ml.graph import component_of
 
 SHARES = (
     (SplitGroup.Share.TRAIN, 0.7),
@@ -97,24 +98,18 @@ def _ledger() -> dict[Owner, tuple[int, str]]:
 def _components(
     new: set[Owner], known: Collection[Owner], links: Iterable[tuple[Owner, Owner]]
 ) -> list[set[Owner]]:
-    """Everybody new, each with all whom a chain of links binds them to; a chain ends at whom the ledger knows."""
-    beside: dict[Owner, set[Owner]] = {}
-    for one, other in links:
-        beside.setdefault(one, set()).add(other)
-        beside.setdefault(other, set()).add(one)
-    found, seen = [], set[Owner]()
-    for start in sorted(new, key=str):
-        if start in seen:
-            continue
-        bound, waiting = {start}, [start]
-        while waiting:
-            owner = waiting.pop()
-            fresh = set() if owner in known else beside.get(owner, set()) - bound
-            bound |= fresh
-            waiting += fresh
-        seen |= bound
-        found.append(bound)
-    return found
+    """Connected components of the new owners. Owners already in the ledger are leaves."""
+    pairs = [pair for one, other in links for pair in ((one, other), (other, one))]
+    component = component_of(
+        [*((owner, owner) for owner in new), *(p for p in pairs if p[0] not in known and p[1] not in known)]
+    )
+    members: dict[int, set[Owner]] = {component[owner]: set() for owner in sorted(new, key=str)}
+    for owner, number in component.items():
+        members.get(number, set()).add(owner)
+    for owner, other in pairs:
+        if owner not in known and other in known:
+            members.get(component.get(owner, -1), set()).add(other)
+    return list(members.values())
 
 
 def _strictness(entry: tuple[int, str]) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ml.errors import DatasetError
 from ml.files import sha256
+from ml.graph import component_of
 from ml.images.radiograph import Radiograph
 from ml.images.reader import read_radiograph
 
@@ -235,19 +236,10 @@ def _read_label(table: Path, number: int, column: str, cell: str) -> Label | Non
 
 def _groups(films: Sequence[LabelledFilm]) -> list[list[LabelledFilm]]:
     """Films bound together by a shared patient or by identical content (connected components)."""
-    parent: dict[str, str] = {}
-
-    def root(key: str) -> str:
-        while parent.setdefault(key, key) != key:
-            parent[key] = parent[parent[key]]
-            key = parent[key]
-        return key
-
-    for film in films:
-        parent[root(f"patient {film.patient}")] = root(f"content {film.sha256}")
-    groups: defaultdict[str, list[LabelledFilm]] = defaultdict(list)
+    component = component_of((f"patient {film.patient}", f"content {film.sha256}") for film in films)
+    groups: defaultdict[int, list[LabelledFilm]] = defaultdict(list)
     for film in sorted(films, key=_order):
-        groups[root(f"patient {film.patient}")].append(film)
+        groups[component[f"patient {film.patient}"]].append(film)
     return list(groups.values())
 
 
