@@ -10,7 +10,7 @@ import logging
 import unicodedata
 import uuid
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -242,8 +242,10 @@ def _date_taken(
         return typed, False
     if in_file is None:
         return today, False
-    if in_file > today or (patient.birth_date and in_file < study_date(patient.clinic, patient.birth_date)):
-        when = "in the future" if in_file > today else "before the patient's birth"
+    # East of the server, a film of "tomorrow" was taken today.
+    latest = today + timedelta(days=1)
+    if in_file > latest or (patient.birth_date and in_file < study_date(patient.clinic, patient.birth_date)):
+        when = "in the future" if in_file > latest else "before the patient's birth"
         raise Refused(f"The file's study date, {identity.day(in_file)}, lies {when}. Enter the date taken.")
     return in_file, True
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 _SOF = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 """JPEG's start-of-frame markers (ISO/IEC 10918-1 table B.1) and that of JPEG-LS (ISO/IEC 14495-1)."""
 _J2K = b"\xff\x4f\xff\x51"
-_SOT, _EOC = b"\xff\x90", b"\xff\xd9"
 
 
 @dataclass(frozen=True)
@@ -52,19 +51,32 @@ def _jpeg2000(frame: bytes, place: int) -> Header | None:
     return Header(y - y0, x - x0, (frame[place + 38] & 0x7F) + 1)
 
 
-def ended(frame: bytes) -> bytes:
-    """A JPEG 2000 codestream that ends with its last tile-part and the end marker (ISO/IEC 15444-1 A.4.2 and A.4.4).
+def completed(frame: bytes) -> bytes:
+    """A JPEG 2000 codestream with nothing but its tiles between header and end marker; other frames as they are.
 
-    Some encoders write a comment behind the last tile-part, or no end marker; decoders call that damaged.
+    Raises `IncompleteFrame` where a tile is cut off. Some writers put a comment behind the tiles, or no end marker.
     """
     if not frame.startswith(_J2K):
         return frame
-    place = 2
-    while place + 4 <= len(frame) and frame[place : place + 2] != _SOT:
-        place += 2 + int(struct.unpack_from(">H", frame, place + 2)[0])
-    while place + 12 <= len(frame) and frame[place : place + 2] == _SOT:
-        length = int(struct.unpack_from(">I", frame, place + 6)[0])
-        if not 12 <= length <= len(frame) - place:
-            return frame
-        place += length
-    return frame if frame[place : place + 2] == _EOC or place < 14 else frame[:place] + _EOC
+    place, tiles = 2, b""
+    start = 0
+    while place + 4 <= len(frame):
+        marker, length = struct.unpack_from(">HH", frame, place)
+        if marker == 0xFF90:
+            start = start or place
+            size = int(struct.unpack_from(">I", frame, place + 6)[0])
+            if size == 0:
+                return frame if frame.rstrip(b"\0").endswith(b"\xff\xd9") else frame + b"\xff\xd9"
+            if place + size > len(frame):
+                raise IncompleteFrame(len(frame) - place, size)
+            tiles += frame[place : place + size]
+            place += size
+        elif marker == 0xFFD9:
+            break
+        else:
+            place += 2 + length
+    return frame[:start] + tiles + b"\xff\xd9" if start else frame
+
+
+class IncompleteFrame(ValueError):
+    """A tile of which only `args[0]` of `args[1]` bytes are there."""

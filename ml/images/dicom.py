@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import re
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ from pydicom.uid import UID, ImplicitVRLittleEndian
 from ml.images import codestream, dicom_grayscale, dicom_header
 from ml.images.decoded import Offered
 from ml.images.errors import DamagedFile, ImageError
-from ml.images.radiograph import DEPTHS, Radiograph, check_size, grey_of
+from ml.images.radiograph import DEPTHS, MAX_PIXELS, Radiograph, check_size, grey_of
 
 # What is odd in a file is said in the film's notes and refusals; pydicom would say it on standard error.
 config.settings.reading_validation_mode = config.IGNORE
@@ -48,10 +49,10 @@ _SC = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.7.2", "1.2.840.1000
        "1.2.840.10008.5.1.4.1.1.7.4")  # fmt: skip
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
-_JPEG2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
-_SEQUENCE_DELIMITER = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _UNDEFINED = 0xFFFFFFFF
 """The length of what ends with a delimiter."""
+_FRAGMENTS = re.compile(rb"\xe0\x7f\x10\x00O[BW]\x00\x00\xff\xff\xff\xff(?=\xfe\xff\x00\xe0)")
+_DELIMITER = b"\xfe\xff\xdd\xe0"
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _PIXELS = (
     "SOPClassUID", "SpecificCharacterSet", "BurnedInAnnotation", "PresentationIntentType", "NumberOfFrames",
@@ -73,6 +74,9 @@ _PREFERRED = {
     "1.2.840.10008.1.2.4.90": "pylibjpeg",
     "1.2.840.10008.1.2.4.91": "pylibjpeg",
 }
+
+
+_Array = TypeVar("_Array", bound=NDArray[Any])
 
 
 class WrongKind(ImageError):
@@ -139,28 +143,26 @@ def read_dicom(content: bytes) -> DicomFilm:
         notes = _notes(dataset)
         pixels = _decoded(dataset, syntax)
         facts["pixels_sha256"] = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+        shape = _square_shape(dataset)
+        if shape != (int(dataset.Rows), int(dataset.Columns)):
+            notes.append("pixels that are not square shown with the proportions of the body")
+            if "pixel_spacing_mm" in facts:
+                facts["pixel_spacing_mm"] = _square_spacing(facts["pixel_spacing_mm"], dataset, shape)
         if dataset.PhotometricInterpretation not in _GREY:
-            colour = _colour(pixels, dataset, notes)
-            spread = dicom_header.square_pixels(facts)
-            return DicomFilm(replace(colour, pixels=_repeated(colour.pixels, spread)), None, facts, offered)
+            radiograph = _colour(pixels, dataset, notes)
+            radiograph = replace(radiograph, pixels=_resized(radiograph.pixels, shape))
+            return DicomFilm(radiograph, None, facts, offered)
         grey = dicom_grayscale.render(pixels, dataset)
-        spread = dicom_header.square_pixels(facts)
-        if spread != (1.0, 1.0):
-            notes.append(
-                "pixels that are not square: rows or columns added, so that the proportions are the body's"
-            )
-            grey = replace(grey, shown=_repeated(grey.shown, spread), values=_repeated(grey.values, spread))
         bits = next(depth for depth in DEPTHS if int(dataset.BitsStored) <= depth)
-        radiograph = Radiograph(grey.shown, bits, "DICOM", (*notes, *grey.notes))
-        return DicomFilm(radiograph, grey.values, {**facts, **dicom_header.grey_facts(grey)}, offered)
+        radiograph = Radiograph(_resized(grey.shown, shape), bits, "DICOM", (*notes, *grey.notes))
+        return DicomFilm(
+            radiograph, _resized(grey.values, shape), {**facts, **dicom_header.grey_facts(grey)}, offered
+        )
 
 
 def _dataset(content: bytes) -> tuple[Dataset, UID]:
+    content = _delimited(content)
     dataset = dcmread(io.BytesIO(content), force=True, specific_tags=_TAGS)
-    if "PixelData" not in dataset:
-        # Some files end behind the last fragment of the picture, without the delimiter; pydicom then sees no picture.
-        ended = dcmread(io.BytesIO(content + _SEQUENCE_DELIMITER), force=True, specific_tags=_TAGS)
-        dataset = ended if "PixelData" in ended else dataset
     syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
     if not syntax:
         implicit, little = dataset.original_encoding
@@ -169,12 +171,27 @@ def _dataset(content: bytes) -> tuple[Dataset, UID]:
     return dataset, UID(syntax)
 
 
+def _delimited(content: bytes) -> bytes:
+    """The file with the sequence delimiter that belongs behind its compressed picture, where that is missing."""
+    match = next(reversed(list(_FRAGMENTS.finditer(content))), None)
+    if match is None or _DELIMITER in content[match.end() :]:
+        return content
+    place = match.end()
+    while content[place : place + 4] == b"\xfe\xff\x00\xe0":
+        length = int.from_bytes(content[place + 4 : place + 8], "little")
+        if place + 8 + length > len(content):
+            raise DamagedFile(_incomplete(len(content) - place - 8, length))
+        place += 8 + length
+    if len(content) - place >= 8:
+        return content
+    return content[:place] + _DELIMITER + bytes(4)
+
+
 def _check_kind(dataset: Dataset, syntax: UID) -> None:
     """Refuse what is no frontal chest film by its header."""
     modality = str(dataset.get("Modality") or "").strip().upper()
     kind = str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "")
     if not modality and kind in (_CR, _DX):
-        # De-identified files leave it empty; the class says the same.
         modality = dataset.Modality = "CR" if kind == _CR else "DX"
     if kind == _DICOMDIR:
         raise WrongKind(
@@ -226,11 +243,6 @@ def _check_pixels(dataset: Dataset, syntax: UID) -> None:
         raise UnsupportedSamples(
             f"This DICOM file's pixels are floating-point numbers, which are not read; {_EXPORT}."
         )
-    if not syntax.is_transfer_syntax:
-        raise Unreadable(
-            f"This DICOM file is written in a way of its vendor's own (transfer syntax {str(syntax)[:64]}), which is "
-            f"not read; {_EXPORT}."
-        )
     element = dataset.get_item("PixelData")
     there = len(element.value or b"") if element is not None else 0
     if isinstance(element, RawDataElement) and there < element.length != _UNDEFINED:
@@ -254,6 +266,10 @@ def _check_pixels(dataset: Dataset, syntax: UID) -> None:
         raise UnsupportedSamples(
             f"This DICOM file's pixels are neither grey nor of a colour that is read; {_EXPORT}."
         )
+    if syntax.is_private or not syntax.is_transfer_syntax:
+        raise Unreadable(
+            f"This DICOM file is written in a way that is not read (transfer syntax {str(syntax)[:64]}); {_EXPORT}."
+        )
     if syntax.is_compressed and not syntax.is_deflated:
         _check_frame(dataset, syntax)
     else:
@@ -275,10 +291,11 @@ def _complete(dataset: Dataset) -> None:
         ("SamplesPerPixel", 1),
         ("PixelRepresentation", 0),
         ("BitsStored", dataset.BitsAllocated),
-        ("PlanarConfiguration", 0),
     ):
         if dataset.get(keyword) is None:
             setattr(dataset, keyword, usual)
+    if int(dataset.SamplesPerPixel) > 1 and dataset.get("PlanarConfiguration") is None:
+        dataset.PlanarConfiguration = 0
 
 
 def _check_length(dataset: Dataset) -> None:
@@ -300,7 +317,15 @@ def _check_frame(dataset: Dataset, syntax: UID) -> None:
     if not available:
         name = syntax.name if syntax.name != syntax else f"the unknown transfer syntax {str(syntax)[:64]}"
         raise Unreadable(f"This DICOM file is compressed as {name}, which is not read; {_EXPORT}.")
-    found = codestream.header(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    try:
+        completed = codestream.completed(frame)
+    except codestream.IncompleteFrame as error:
+        raise DamagedFile(_incomplete(*error.args)) from error
+    if completed != frame:
+        dataset.PixelData = encapsulate([completed])
+        dataset["PixelData"].is_undefined_length = True
+    found = codestream.header(frame)
     if found is None:
         return
     if syntax == _JPEG_EXTENDED and found.bits > 8:
@@ -339,24 +364,40 @@ def _notes(dataset: Dataset) -> list[str]:
 def _decoded(dataset: Dataset, syntax: UID) -> NDArray[Any]:
     """The stored values: (H, W), or (H, W, 3) as RGB."""
     plugin = _PREFERRED.get(syntax, "")
-    if syntax in _JPEG2000:
-        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-        if (whole := codestream.ended(frame)) != frame:
-            dataset.PixelData = encapsulate([whole])
     pixels = pixel_array(dataset, decoding_plugin=plugin, correct_unused_bits=False)
     shift = int(dataset.get("HighBit") or dataset.BitsStored - 1) + 1 - int(dataset.BitsStored)
     return pixels >> shift if shift > 0 and not syntax.is_compressed else pixels
 
 
-def _repeated(pixels: NDArray[Any], spread: tuple[float, float]) -> NDArray[Any]:
-    """The picture with rows and columns repeated so many times as often: no value is changed, none is lost."""
-    for axis, factor in enumerate(spread):
-        if factor != 1.0:
-            size = pixels.shape[axis]
-            source = ((np.arange(round(size * factor)) + 0.5) / factor).astype(np.intp).clip(0, size - 1)
-            pixels = np.take(pixels, source, axis)
-    check_size(pixels.shape[1], pixels.shape[0])
-    return pixels
+def _square_shape(dataset: Dataset) -> tuple[int, int]:
+    """Rows and columns with square pixels: the side along which pixels are longer gets more of them.
+
+    Where that would be too many, the other side gets fewer.
+    """
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    ratio = dicom_header.pixel_ratio(dataset)
+    if abs(ratio - 1) < 0.01:
+        return rows, columns
+    enlarge = rows * columns * max(ratio, 1 / ratio) <= MAX_PIXELS
+    if (ratio > 1) == enlarge:
+        return round(rows * ratio), columns
+    return rows, round(columns / ratio)
+
+
+def _square_spacing(pair: list[float], dataset: Dataset, shape: tuple[int, int]) -> list[float]:
+    return [
+        round(side * before / after, 5)
+        for side, before, after in zip(pair, (int(dataset.Rows), int(dataset.Columns)), shape, strict=True)
+    ]
+
+
+def _resized(pixels: _Array, shape: tuple[int, int]) -> _Array:
+    if pixels.shape == shape:
+        return pixels
+    check_size(shape[1], shape[0])
+    picture = Image.fromarray(pixels.astype(np.float32))
+    resized = np.asarray(picture.resize(shape[::-1], Image.Resampling.BILINEAR))
+    return (resized + 0.5).astype(pixels.dtype)  # type: ignore[return-value]
 
 
 def _colour(pixels: NDArray[Any], dataset: Dataset, notes: list[str]) -> Radiograph:

@@ -25,8 +25,10 @@ _FUNCTIONS: dict[str, Function] = {
     "SIGMOID": "SIGMOID",
 }
 Array = NDArray[np.float64]
-LEAST_CONTRAST = 0.02
-"""A window or table that leaves less between the darkest and the brightest pixel is not used."""
+MIN_CONTRAST = 0.02
+"""Least part of the full scale that the file's window must give to the film's values."""
+MIN_GREYS = 16
+"""Least greys between black and white that the file's window must leave, where the film has as many."""
 BAND = 2**20
 """Pixels that are looked up at once: numpy makes an index of 8 bytes of each."""
 
@@ -117,7 +119,7 @@ def _patterns(stored: NDArray[Any], bits: int) -> Iterator[tuple[slice, NDArray[
 def _modality(dataset: Dataset, domain: NDArray[np.int64], bits: int, notes: list[str]) -> _Modality:
     item = _table_item(dataset, "ModalityLUTSequence")
     if item is not None:
-        table = _Table.read(item, dataset, signed=int(domain.min()) < 0)
+        table = _Table.read(item, dataset, signed=int(dataset.PixelRepresentation) == 1)
         values = table.at(domain)
         return _Modality(values, values.astype(np.uint16), 0.0, 1.0, table.bits)
     slope = _number(dataset.get("RescaleSlope"), 1.0)
@@ -154,40 +156,41 @@ def _brightness(
     notes: list[str],
 ) -> tuple[Window, Array]:
     """The brightness, 0 to 1, of each stored value, and the window that gives it or comes nearest to it."""
-    present = _present(stored, padding, int(dataset.BitsStored))
     item = _table_item(dataset, "VOILUTSequence")
     if item is not None:
         table = _Table.read(item, dataset, signed=float(modality.values.min()) < 0)
         window = Window(table.first + table.data.size / 2, table.data.size, "LINEAR_EXACT", "table")
-        brightness = table.at(modality.values) / (2**table.bits - 1)
-        if _shows(brightness, modality.values, present):
-            return window, brightness
-        notes.append(
-            "the file's lookup table shows nothing of this film: shown over the range of its own values"
-        )
-        found = _range(modality, present)
-        return found, windowed(modality.values, found)
-    in_file = window_of(dataset)
-    if in_file is not None:
-        brightness = windowed(modality.values, in_file)
-        if _shows(brightness, modality.values, present):
-            return in_file, brightness
-        notes.append(
-            "the file's window lies beside the film's values: shown over the range of its own values"
-        )
-    else:
+        return window, table.at(modality.values) / (2**table.bits - 1)
+    found = window_of(dataset)
+    own = _own_values(stored, modality, padding, int(dataset.BitsStored))
+    if found is None:
         if "WindowCenter" in dataset:
             notes.append("the file's window is not valid and was not used")
         notes.append("no window in the file: shown over the range of its own values")
-    found = _range(modality, present)
+        found = _range(own)
+    elif _hides(found, own):
+        notes.append("the file's window does not fit its values: shown over the range of its own values")
+        found = _range(own)
     return found, windowed(modality.values, found)
 
 
-def _shows(brightness: Array, values: Array, present: NDArray[np.bool_]) -> bool:
-    """Whether a film whose values differ is shown in more than one grey."""
-    if not present.any() or np.ptp(values[present]) == 0:
+def _table_item(dataset: Dataset, keyword: str) -> Dataset | None:
+    """The sequence's first item that holds a table: templates export items without one."""
+    for item in dataset.get(keyword) or []:
+        if item.get("LUTDescriptor") is not None or item.get("LUTData"):
+            return item
+    return None
+
+
+def _hides(window: Window, own: Array) -> bool:
+    """Whether the film would be one single grey, or black and white only, though its own values differ."""
+    if own.size < 2:
+        return False
+    shown = windowed(own, window)
+    if float(shown.max()) - float(shown.min()) < MIN_CONTRAST:
         return True
-    return bool(np.ptp(brightness[present]) >= LEAST_CONTRAST)
+    between = ((shown > 0) & (shown < 1)).sum()
+    return bool(between < MIN_GREYS <= own.size)
 
 
 def window_of(dataset: Dataset) -> Window | None:
@@ -197,7 +200,7 @@ def window_of(dataset: Dataset) -> Window | None:
     if function is None or center is None or width is None or width <= 0:
         return None
     if function == "LINEAR" and width < 1:
-        # The standard allows it only from 1 on; files with a tiny rescale slope mean the exact window.
+        # Too narrow for the equation of whole numbers: files with a tiny slope mean the other one.
         function = "LINEAR_EXACT"
     return Window(center, width, function, "file")
 
@@ -214,19 +217,18 @@ def windowed(values: Array, window: Window) -> Array:
     return np.asarray(((values - center) / width + 0.5).clip(0, 1), dtype=np.float64)
 
 
-def _present(stored: NDArray[Any], padding: NDArray[np.bool_], bits: int) -> NDArray[np.bool_]:
-    """Which stored values occur in the film, without padding."""
+def _own_values(stored: NDArray[Any], modality: _Modality, padding: NDArray[np.bool_], bits: int) -> Array:
+    """The modality values that occur in the film, without padding."""
     count = np.zeros(2**bits, dtype=np.int64)
     for _, patterns in _patterns(stored, bits):
         count += np.bincount(patterns, minlength=2**bits)
-    return (count > 0) & ~padding
+    present = (count > 0) & ~padding
+    return modality.values[present] if present.any() else np.zeros(1)
 
 
-def _range(modality: _Modality, present: NDArray[np.bool_]) -> Window:
-    """The range of the film's own modality values."""
-    values = modality.values[present] if present.any() else np.zeros(1)
-    low, high = float(values.min()), float(values.max())
-    return Window((low + high) / 2, (high - low) or 1.0, "LINEAR_EXACT", "range")
+def _range(own: Array) -> Window:
+    low, high = float(own.min()), float(own.max())
+    return Window((low + high) / 2, high - low or 1.0, "LINEAR_EXACT", "range")
 
 
 def _number(value: Any, otherwise: Any) -> Any:
@@ -234,19 +236,15 @@ def _number(value: Any, otherwise: Any) -> Any:
     if isinstance(value, (MultiValue, list)):
         value = value[0] if len(value) else None
     try:
-        # Some vendors write decimals as their language does.
-        number = float(str(value).replace(",", "."))
+        found = number(value)
     except (TypeError, ValueError):
         return otherwise
-    return number if np.isfinite(number) else otherwise
+    return found if np.isfinite(found) else otherwise
 
 
-def _table_item(dataset: Dataset, keyword: str) -> Dataset | None:
-    """The first item of a lookup table's sequence; None where there is none, or a template's empty one."""
-    for item in dataset.get(keyword) or []:
-        if item.get("LUTDescriptor") is not None or item.get("LUTData") is not None:
-            return item
-    return None
+def number(value: Any) -> float:
+    """A decimal string's number, also with a decimal comma. Raises TypeError and ValueError."""
+    return float(value.strip().replace(",", ".") if isinstance(value, str) else value)
 
 
 @dataclass(frozen=True)
@@ -258,11 +256,7 @@ class _Table:
     data: NDArray[np.int64]
 
     @classmethod
-    def read(cls, item: Dataset, dataset: Dataset, signed: bool) -> _Table:
-        """Read the table of `item`; `signed` says whether the values that it maps may be negative.
-
-        The number of bits is what the entries need: files declare more, fewer or none.
-        """
+    def read(cls, item: Dataset, dataset: Dataset, *, signed: bool) -> _Table:
         descriptor = item.get("LUTDescriptor")
         raw = item.get("LUTData")
         if descriptor is None or raw is None or len(descriptor) != 3:
@@ -271,6 +265,8 @@ class _Table:
         length = (length & 0xFFFF) or 2**16
         if first > 0x7FFF and signed:
             first -= 2**16
+        elif first < 0 and not signed:
+            first += 2**16
         data = _entries(raw, length, bits, dataset)
         if data.size < length:
             raise WrongTable(_WRONG_TABLE)

@@ -15,17 +15,17 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from ml.images.decoded import Offered
-from ml.images.dicom_grayscale import Grey
+from ml.images.dicom_grayscale import Grey, number
 from ml.images.person_name import spoken_name
 
 OFFERED = (
-    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "PatientAge", "StudyDate",
-    "AcquisitionDate", "SeriesDate", "ContentDate",
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "PatientAge", "StudyDate", "AcquisitionDate",
+    "SeriesDate", "ContentDate", "AcquisitionDateTime",
     "ViewPosition", "ViewCodeSequence", "PatientOrientation", "SOPInstanceUID",
 )  # fmt: skip
 KEPT = (
-    "Modality", "PixelSpacing", "ImagerPixelSpacing", "Manufacturer", "ManufacturerModelName", "BodyPartExamined",
-    "Laterality", "ImageLaterality",
+    "Modality", "PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio", "Manufacturer",
+    "ManufacturerModelName", "BodyPartExamined", "Laterality", "ImageLaterality",
 )  # fmt: skip
 """Read in addition to the description of the pixels."""
 
@@ -48,28 +48,27 @@ _PA = {"272479007", "R-40888", "R-10214"}
 _AP = {"399348003", "R-10206"}
 _FRONTAL = {"399033003", "R-10202"}
 _OTHER_VIEWS = {
-    "LL", "RL", "LAT", "LATERAL", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "LLD", "RLD", "OBL", "OBLIQUE", "ML", "LM",
-    "SUP", "INF", "AX", "AXIAL", "TAN",
+    "LL", "RL", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "LLD", "RLD", "LPD", "RPD", "DEC", "LDEC", "RDEC", "MLO",
 }  # fmt: skip
-"""Of PS3.3 C.8.7.1.1 and what is written in its place: lateral, oblique, decubitus, axial."""
-_OTHER_WORDS = re.compile(
-    r"(?<!BI)LATERAL(?!ITY)|^X?[LR]?LAT|(?<!F)LAT$|DECUB|OBL|AXIAL|TANGENT|LORDO|SWIMM|^X-?TABLE"
+"""Codes of PS3.3 C.8.7.1.1 and what is written in their place: lateral, oblique, decubitus."""
+_OTHER_PARTS = re.compile(
+    r"(?<!BI)LATERAL(?!ITY)|^X?[LR]?LAT|(?<!F)LAT[LRX]?$|LATERO|DECUB|OBL|AXIAL|TANGENT|LORDO|SWIMM|^XTABLE|XTBL"
+    r"|CROSSTABLE|LINDBLOM|APICAL|PROFIL"
 )
+"""Parts of words that name another view."""
 _ALONE = {"SUP", "INF", "AX", "TAN", "ML", "LM"}
 """Views where they stand alone; beside PA or AP they say how the patient lay, or which side a marker is on."""
 _FRONTAL_WORDS = {
-    "PA": ("PA", "POSTEROANTERIOR", "POSTERIORANTERIOR", "POSTERIORTOANTERIOR"),
-    "AP": ("AP", "ANTEROPOSTERIOR", "ANTERIORPOSTERIOR", "ANTERIORTOPOSTERIOR"),
+    "PA": ("POSTEROANTERIOR", "POSTERIORANTERIOR", "POSTERIORTOANTERIOR", "POSTANT", "DORSOVENTRAL"),
+    "AP": ("ANTEROPOSTERIOR", "ANTERIORPOSTERIOR", "ANTERIORTOPOSTERIOR", "ANTPOST", "VENTRODORSAL"),
 }
 _AXES = {"L": "across", "R": "across", "A": "through", "P": "through", "H": "along", "F": "along"}
-_DATES = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
+_DATES = ("StudyDate", "AcquisitionDate", "AcquisitionDateTime", "SeriesDate", "ContentDate")
+"""Where the date taken stands, the best first."""
 _AGE = re.compile(r"^(\d{1,3})([DWMY]?)$")
-"""Without a unit, as some devices write it, the age is in years."""
 OLDEST = 90.0
 """Older patients are kept as this old: so few are, that the age would say who."""
-MOST_STRETCHED = 10
-"""Pixels more unequal than this are taken for a mistake in the file."""
-_YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
+_YEARS = {"": 1.0, "D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 
 
 def offered_of(dataset: Dataset) -> Offered:
@@ -80,7 +79,7 @@ def offered_of(dataset: Dataset) -> Offered:
         name=_name(dataset),
         birth_date=_day(dataset, "PatientBirthDate"),
         sex=sex if sex in ("F", "M", "O") else "",
-        study_date=next(filter(None, (_day(dataset, keyword) for keyword in _DATES)), None),
+        study_date=next((day for keyword in _DATES if (day := _day(dataset, keyword))), None),
         view=view_of(dataset) or "",
         sop_uid=_text(dataset, "SOPInstanceUID", 64),
         name_groups=_text(dataset, "PatientName", _NAME_LENGTH),
@@ -120,7 +119,7 @@ def view_of(dataset: Dataset) -> str | None:
     Where neither View Position nor a view code says it, Patient Orientation does: a film on which one looks along
     anything but the line from front to back is not frontal.
     """
-    position = view_in_words(_text(dataset, "ViewPosition", 64))
+    position = _view_of_words(_text(dataset, "ViewPosition", 64))
     if position != "":
         return position
     for item in dataset.get("ViewCodeSequence") or []:
@@ -131,23 +130,24 @@ def view_of(dataset: Dataset) -> str | None:
             return "AP"
         if code in _FRONTAL:
             return ""
-        meaning = view_in_words(_text(item, "CodeMeaning", 64))
+        meaning = _view_of_words(_text(item, "CodeMeaning", 64))
         if meaning != "":
             return meaning
     return None if _axes(dataset) in ({"through", "along"}, {"through", "across"}) else ""
 
 
-def view_in_words(text: str) -> str | None:
+def _view_of_words(text: str) -> str | None:
     """PA or AP as free text says it, None for another view, an empty string where it says neither.
 
     Any word of another view decides: `PA LLD` is a decubitus film. `POSTERO-ANTERIOR` and its like are PA.
     """
-    words = [word for word in re.split(r"[^A-Z]+", text.upper()) if word]
-    if any(word in _OTHER_VIEWS - _ALONE or _OTHER_WORDS.search(word) for word in words):
+    text = re.sub(r"\b(X|CROSS)[ -]TABLE", r"\1TABLE", text.upper())
+    words = [word for word in re.split(r"[^A-Z]+", text) if word]
+    if any(word in _OTHER_VIEWS or _OTHER_PARTS.search(word) for word in words):
         return None
     joined = "".join(words)
     for view, spellings in _FRONTAL_WORDS.items():
-        if view in words or any(long in joined for long in spellings[1:]):
+        if view in words or any(spelling in joined for spelling in spellings):
             return view
     if len(words) == 1 and words[0] not in _ALONE and words[0].endswith(("PA", "AP")):
         return words[0][-2:]
@@ -174,7 +174,7 @@ def _spacing(dataset: Dataset) -> dict[str, Any]:
     """[row, column] in mm. Pixel Spacing is meant for the patient, Imager Pixel Spacing for the detector's plane."""
     for keyword, words in (("PixelSpacing", "Pixel Spacing"), ("ImagerPixelSpacing", "Imager Pixel Spacing")):
         try:
-            pair = [round(float(str(value).replace(",", ".")), 5) for value in dataset.get(keyword) or []]
+            pair = [round(number(value), 5) for value in dataset.get(keyword) or []]
         except (TypeError, ValueError):
             continue
         if len(pair) == 2 and all(0.01 <= side <= 5 for side in pair):
@@ -182,21 +182,24 @@ def _spacing(dataset: Dataset) -> dict[str, Any]:
     return {}
 
 
-def square_pixels(facts: dict[str, Any]) -> tuple[float, float]:
-    """How many times as many rows and columns make the pixels square; `facts` then hold the finer spacing."""
-    row, column = facts.get("pixel_spacing_mm", (1.0, 1.0))
-    finer = min(row, column)
-    if max(row, column) < finer * 1.01 or max(row, column) > finer * MOST_STRETCHED:
-        return 1.0, 1.0
-    facts["pixel_spacing_mm"] = [finer, finer]
-    return row / finer, column / finer
+def pixel_ratio(dataset: Dataset) -> float:
+    """How many times as high as wide a pixel is; 1 where it is not said, or cannot be."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
+        try:
+            height, width = (number(value) for value in dataset.get(keyword) or [])
+            ratio = height / width
+        except (TypeError, ValueError, ZeroDivisionError):
+            continue
+        if 0.2 <= ratio <= 5:
+            return ratio
+    return 1.0
 
 
 def _age(dataset: Dataset, offered: Offered) -> float | None:
     if offered.birth_date and offered.study_date and offered.birth_date <= offered.study_date:
         return min(round((offered.study_date - offered.birth_date).days / 365.25, 1), OLDEST)
     match = _AGE.match(_text(dataset, "PatientAge", 8).upper())
-    return min(round(int(match[1]) * _YEARS[match[2] or "Y"], 1), OLDEST) if match else None
+    return min(round(int(match[1]) * _YEARS[match[2]], 1), OLDEST) if match else None
 
 
 def _device(dataset: Dataset, offered: Offered) -> dict[str, str]:
@@ -237,7 +240,8 @@ def _code(dataset: Dataset, keyword: str, known: set[str]) -> str:
 
 def _day(dataset: Dataset, keyword: str) -> date | None:
     """A date of the form 20261122 or, in old files, 2026.11.22."""
-    digits = _text(dataset, keyword, 10).replace(".", "")
+    text = _text(dataset, keyword, 26)
+    digits = text[:8] if keyword == "AcquisitionDateTime" else text[:10].replace(".", "")
     try:
         return date(int(digits[:4]), int(digits[4:6]), int(digits[6:8])) if len(digits) == 8 else None
     except ValueError:

@@ -18,7 +18,7 @@ from ml.images.errors import TooManyPixels, TooSmall
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
-SourceFormat = Literal["PNG", "JPEG", "DICOM"]
+SourceFormat = Literal["PNG", "JPEG", "DICOM", "TIFF", "WEBP"]
 
 MAX_PIXELS = 50_000_000
 """Largest picture that is decoded. Detectors of radiography units stay under 20 megapixels."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ml.images.errors import (
@@ -26,6 +27,16 @@ from ml.images.radiograph import DEPTHS, MAX_PIXELS, Pixels, Radiograph, SourceF
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 _JPEG_MAGIC = b"\xff\xd8\xff"
+
+_CHANNELS = {2: "RGB", 4: "LA", 6: "RGBA"}
+"""PNG's colour types of several channels."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+"""What turns a picture upright, by its EXIF orientation."""
 
 _EXPORT = "export the film as PNG or JPEG and upload that"
 
@@ -52,6 +63,12 @@ def read_radiograph(source: bytes | Path | BinaryIO) -> Radiograph:
             raise AnimatedFile(
                 "This PNG is an animation; upload a single film, one picture to a file, as PNG, JPEG or DICOM."
             )
+        if source_format in ("TIFF", "WEBP") and getattr(picture, "n_frames", 1) > 1:
+            raise AnimatedFile(
+                "This file holds several pictures; upload a single film, one picture to a file, as PNG or JPEG."
+            )
+        if source_format == "PNG" and content[24] == 16 and content[25] in _CHANNELS:
+            return _deep_channels(content, _orientation(picture))
         picture.load()
         return _to_radiograph(picture, source_format)
 
@@ -72,6 +89,10 @@ def recognise(content: bytes) -> SourceFormat:
         return "PNG"
     if content.startswith(_JPEG_MAGIC):
         return "JPEG"
+    if content.startswith((b"II*\x00", b"MM\x00*")):
+        return "TIFF"
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return "WEBP"
     if is_dicom(content):
         return "DICOM"
     raise UnsupportedFormat(f"This is {_what_it_is(content)}, not a PNG, JPEG or DICOM picture; {_EXPORT}.")
@@ -99,15 +120,23 @@ def _what_it_is(content: bytes) -> str:
         return "a GIF"
     if head.startswith(b"%PDF"):
         return "a PDF document"
-    if head.startswith((b"II*\x00", b"MM\x00*")):
-        return "a TIFF picture"
-    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return "a WebP picture"
+    if head.startswith((b"\x00\x00\x00\x0cjP  \r\n", b"\xff\x4f\xff\x51")):
+        return "a JPEG 2000 picture"
+    if head.startswith((b"\x00\x00\x00\x0cJXL \r\n", b"\xff\x0a")):
+        return "a JPEG XL picture"
     if head.startswith(b"BM"):
         return "a BMP picture"
     if head.startswith(b"PK\x03\x04"):
         return "a ZIP archive"
-    if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypavif", b"ftypmif1"):
+    if head[4:12] in (
+        b"ftypheic",
+        b"ftypheix",
+        b"ftypavif",
+        b"ftypmif1",
+        b"ftyphevc",
+        b"ftypmsf1",
+        b"ftypheim",
+    ):
         return "a HEIC or AVIF picture"
     if b"<svg" in head.lower():
         return "an SVG drawing"
@@ -159,49 +188,102 @@ def _damage_reported() -> Iterator[None]:
         raise DamagedFile(_DAMAGED) from error
 
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What makes a picture of each EXIF orientation upright (EXIF 2.3, tag 0x0112)."""
-
-
-def _orientation(picture: Image.Image) -> int:
-    """The EXIF orientation, 1 where there is none. Broken EXIF beside an intact picture says nothing."""
-    try:
-        return int(picture.getexif().get(0x0112, 1))
-    except (ArithmeticError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error):
-        return 1
-
-
-def _without_text(content: bytes) -> bytes:
-    """The PNG without text and colour profile, which may be of any size and say nothing of the film's greys."""
-    kept, place = [content[:8]], 8
-    while place + 12 <= len(content):
-        (length,) = struct.unpack_from(">I", content, place)
-        end = place + 12 + length
-        if content[place + 4 : place + 8] not in (b"tEXt", b"zTXt", b"iTXt", b"iCCP"):
-            kept.append(content[place:end])
-        place = end
-    return b"".join(kept) + content[place:] if len(kept) > 1 else content
-
-
 def _to_radiograph(picture: Image.Image, source_format: SourceFormat) -> Radiograph:
     notes: list[str] = []
-    turned = _TURNS.get(_orientation(picture))
-    upright = picture.transpose(turned) if turned is not None else picture
-    if turned is not None:
-        notes.append("rotated by its EXIF orientation")
+    upright = _turned(picture, _orientation(picture), notes)
+    if upright.mode == "F":
+        raise UnsupportedFormat(
+            f"This picture's pixels are floating-point numbers, which are not read; {_EXPORT}."
+        )
     if upright.mode.startswith("I"):
         pixels, bits = _deep(upright, notes)
         return Radiograph(pixels, bits, source_format, tuple(notes))
     grey, colourfulness = grey_of(_opaque(upright, notes), notes)
     return Radiograph(grey, 8, source_format, tuple(notes), colourfulness)
+
+
+def _orientation(picture: Image.Image) -> int:
+    """The EXIF orientation; 1 where there is none that can be read."""
+    try:
+        found = picture.getexif().get(0x0112, 1)
+    except (
+        ArithmeticError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+        struct.error,
+    ):
+        return 1
+    return found if found in _TURNS else 1
+
+
+def _turned(picture: Image.Image, orientation: int, notes: list[str]) -> Image.Image:
+    if orientation not in _TURNS:
+        return picture
+    notes.append("rotated by its EXIF orientation")
+    turned = picture.transpose(_TURNS[orientation])
+    if "transparency" in picture.info:
+        turned.info["transparency"] = picture.info["transparency"]
+    return turned
+
+
+def _without_text(content: bytes) -> bytes:
+    """The PNG without texts and colour profiles, which say nothing of its pixels and may be of any size."""
+    parts, place = [content[:8]], 8
+    while place + 12 <= len(content):
+        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
+        if content[place + 4 : place + 8] not in (b"tEXt", b"zTXt", b"iTXt", b"iCCP"):
+            parts.append(content[place:end])
+        place = end
+    return b"".join(parts)
+
+
+def _deep_channels(content: bytes, orientation: int) -> Radiograph:
+    """A PNG of 16 bits a channel in colour or with alpha: Pillow keeps 8 of them, so both halves are read in turn."""
+    notes: list[str] = []
+    alpha: NDArray[np.uint16] | None = None
+    kind = content[25]
+    if kind == 4:
+        raw = _png_half(content, "RGBA", "RGBA", orientation)
+        grey, alpha = _joined(raw[0], raw[1]), _joined(raw[2], raw[3])
+        colourfulness = 0.0
+    else:
+        mode = _CHANNELS[kind]
+        high = _png_half(content, mode, f"{mode};16B", orientation)
+        low = _png_half(content, mode, f"{mode};16L", orientation)
+        red, green, blue = (_joined(high[n], low[n]) for n in range(3))
+        if kind == 6:
+            alpha = _joined(high[3], low[3])
+        if np.array_equal(red, green) and np.array_equal(red, blue):
+            grey, colourfulness = red, 0.0
+        else:
+            _, colourfulness = grey_of(Image.merge("RGB", high[:3]), notes)
+            grey = np.rint(
+                red * np.float32(0.299) + green * np.float32(0.587) + blue * np.float32(0.114)
+            ).astype(np.uint16)
+    if orientation in _TURNS:
+        notes.append("rotated by its EXIF orientation")
+    if alpha is not None and int(alpha.min()) < 65535:
+        grey = (grey * (alpha / np.float32(65535))).astype(np.uint16)
+        notes.append("transparent areas painted black")
+    pixels, bits = _scaled(grey.astype(np.int64), notes)
+    return Radiograph(pixels, bits, "PNG", tuple(notes), colourfulness)
+
+
+def _png_half(content: bytes, mode: str, raw: str, orientation: int) -> tuple[Image.Image, ...]:
+    """The channels of a PNG, unpacked as `raw` says."""
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+        picture._mode = mode
+        picture.tile = [tile._replace(args=raw) for tile in picture.tile]
+        picture.load()
+        return _turned(picture, orientation, []).split()
+
+
+def _joined(high: Image.Image, low: Image.Image) -> NDArray[np.uint16]:
+    return (np.asarray(high).astype(np.uint16) << 8 | np.asarray(low)).astype(np.uint16)
 
 
 def _opaque(picture: Image.Image, notes: list[str]) -> Image.Image:
@@ -229,6 +311,12 @@ def _deep(picture: Image.Image, notes: list[str]) -> tuple[Pixels, int]:
         values[values == transparent] = 0
         notes.append("transparent areas painted black")
     values = values.clip(0, 65535)
+    if picture.format == "TIFF" and getattr(picture, "tag_v2", {}).get(262) == 0:
+        values = 65535 - values
+    return _scaled(values, notes)
+
+
+def _scaled(values: NDArray[np.int64], notes: list[str]) -> tuple[Pixels, int]:
     largest = int(values.max())
     if largest <= 255:
         notes.append("16-bit file with 8-bit values read as 8-bit")

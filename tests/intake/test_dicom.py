@@ -3,7 +3,7 @@
 import importlib
 import json
 import uuid
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,12 @@ def test_an_impossible_date_in_the_file_is_refused(
     with pytest.raises(films.Refused, match=word):
         receive(clinician, patient, dx(StudyDate=day))
     assert not Film.objects.exists()
+
+
+def test_a_date_of_tomorrow_was_taken_east_of_the_server(patient: Patient, clinician: User) -> None:
+    tomorrow = timezone.localdate() + timedelta(days=1)
+    film = receive(clinician, patient, dx(StudyDate=f"{tomorrow:%Y%m%d}")).film
+    assert film.study.taken_on == tomorrow
 
 
 def test_films_of_two_days_are_two_studies(patient: Patient, clinician: User) -> None:

@@ -137,7 +137,7 @@ def test_the_facts_are_kept_and_the_identity_is_offered() -> None:
     assert film.facts == {
         "modality": "DX",
         "view": "PA",
-        "pixel_spacing_mm": [0.15, 0.15],
+        "pixel_spacing_mm": [0.15, 0.14971],
         "pixel_spacing_from": "Imager Pixel Spacing",
         "bits_stored": 12,
         "photometric": "MONOCHROME2",
@@ -180,7 +180,7 @@ def test_facts_are_whitelisted(elements: dict[str, Any], fact: str, value: Any) 
 
 @pytest.mark.parametrize(
     ("written", "spoken"),
-    [("Müller^Jörg", "Jörg Müller"), ("=山田^太郎=やまだ^たろう", "太郎 山田"), ("^^", ""), ("ONE", "ONE")],
+    [("Müller^Jörg", "Jörg Müller"), ("=山田^太郎=やまだ^たろう", "山田太郎"), ("^^", ""), ("ONE", "ONE")],
 )
 def test_names_are_offered_as_they_are_spoken(written: str, spoken: str) -> None:
     assert read_dicom(dx(PatientName=written)).offered.name == spoken

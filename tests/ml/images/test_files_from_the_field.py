@@ -14,7 +14,6 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ComputedRadiographyImageStorage, JPEG2000Lossless, RLELossless
 
 from ml.images.dicom import OtherView, Unreadable, read_dicom
-from ml.images.dicom_header import view_in_words
 from ml.images.errors import DamagedFile
 from ml.images.radiograph import Radiograph
 from ml.images.reader import read_radiograph
@@ -59,7 +58,7 @@ def test_a_table_that_starts_below_zero_serves_signed_modality_values() -> None:
 def test_a_window_beside_the_values_is_not_used_and_that_is_said(center: int) -> None:
     film = read_radiograph(dx(WindowCenter=center, WindowWidth=200))
     assert spread(film) == 1.0
-    assert any("beside the film's values" in note for note in film.notes)
+    assert any("does not fit its values" in note for note in film.notes)
 
 
 @pytest.mark.parametrize("window", [{}, {"WindowCenter": 0.02, "WindowWidth": 0.03}])
@@ -138,7 +137,6 @@ def test_colour_without_planar_configuration_is_side_by_side() -> None:
     ],
 )  # fmt: skip
 def test_other_views_are_known_by_their_words(text: str) -> None:
-    assert view_in_words(text) is None
     with pytest.raises(OtherView):
         read_dicom(dx(ViewPosition=text))
 
@@ -148,12 +146,13 @@ def test_other_views_are_known_by_their_words(text: str) -> None:
     [
         ("PA", "PA"), ("pa", "PA"), ("PA ERECT", "PA"), ("CHEST PA", "PA"), ("CHEST_PA", "PA"),
         ("POSTEROANTERIOR", "PA"),
-        ("POSTERO-ANTERIOR", "PA"), ("W033 PA GRID", "PA"), ("AP", "AP"), ("AP SUPINE", "AP"), ("AP SUP", "AP"),
-        ("ANTERO-POSTERIOR", "AP"), ("PORTABLE AP", "AP"), ("CHESTPA", "PA"), ("BILATERAL", ""), ("FLAT", ""), ("", ""),
+        ("POSTERO-ANTERIOR", "PA"), ("W033 PA GRID", "PA"), ("AP", "AP"), ("AP SUPINE", "AP"),
+        ("ANTERO-POSTERIOR", "AP"), ("PORTABLE AP", "AP"),
+        ("CHESTPA", "PA"), ("AP SUP", "AP"), ("BILATERAL", ""), ("FLAT", ""), ("", ""),
     ],
 )  # fmt: skip
 def test_frontal_views_are_known_by_their_words(text: str, view: str) -> None:
-    assert view_in_words(text) == view
+    assert read_dicom(dx(ViewPosition=text)).facts.get("view", "") == view
 
 
 @pytest.mark.parametrize(("written", "years"), [("62", 62), ("062Y", 62), ("6", 6), ("018M", 1.5)])
@@ -178,7 +177,6 @@ def test_pixels_that_are_not_square_get_the_body_s_proportions(
     assert film.radiograph.pixels.shape == shape
     assert film.values is not None
     assert film.values.shape == shape
-    assert set(np.unique(film.values)) == set(np.unique(stored()))
     assert film.facts["pixel_spacing_mm"] == [0.1, 0.1]
 
 

@@ -82,8 +82,6 @@ def test_jpeg_is_known_by_its_content_whatever_its_name(tmp_path: Path) -> None:
         ),
         (b"%PDF-1.7\n%\xe2\xe3", "unsupported", "a PDF document"),
         (bytes(128) + b"DICM" + bytes(60), "wrong-modality", "not a chest film"),
-        (b"RIFF\x24\x00\x00\x00WEBPVP8 " + bytes(20), "unsupported", "a WebP picture"),
-        (b"II*\x00" + bytes(40), "unsupported", "a TIFF picture"),
         (b"BM" + bytes(60), "unsupported", "a BMP picture"),
         (b"PK\x03\x04" + bytes(60), "unsupported", "a ZIP archive"),
         (bytes(range(256)), "unsupported", "a file of another kind"),
